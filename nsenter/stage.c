@@ -1,0 +1,146 @@
+/* The stage's life: entered before the Go runtime starts, it never returns to it. */
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct stage st;
+
+static const struct operation { int (*run)(const struct step *); } operations[OP_COUNT] = {
+	[OP_SYSCALL] = {op_syscall}, [OP_SETNS] = {op_setns}, [OP_ASK] = {op_ask}, [OP_CLONE] = {op_clone},
+	[OP_ATTACH] = {op_attach}, [OP_ROOT] = {op_root}, [OP_MOUNT] = {op_mount}, [OP_TREE] = {op_tree},
+	[OP_SETATTR] = {op_setattr}, [OP_MKDIR] = {op_mkdir}, [OP_MKNOD] = {op_mknod}, [OP_SYMLINK] = {op_symlink},
+	[OP_MASK] = {op_mask}, [OP_READONLY] = {op_readonly}, [OP_CONSOLE] = {op_console}, [OP_PIVOT] = {op_pivot},
+	[OP_PROCWRITE] = {op_procwrite}, [OP_LOOPBACK] = {op_loopback}, [OP_SLOT] = {op_slot}, [OP_STDIO] = {op_stdio},
+	[OP_PASSWD] = {op_passwd}, [OP_BOUNDING] = {op_bounding}, [OP_AMBIENT] = {op_ambient},
+	[OP_SECCOMP] = {op_seccomp}, [OP_CHDIR] = {op_chdir}, [OP_HOOK] = {op_hook}, [OP_LOOKUP] = {op_lookup},
+	[OP_WAIT] = {op_wait}, [OP_EXEC] = {op_exec}, [OP_RECONFIGURE] = {op_reconfigure},
+};
+
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Says which step failed, on what, and how; then there is nobody left to tell. */
+static void __attribute__((noreturn)) report(void)
+{
+	char text[600];
+	int saved = errno;
+	size_t call = strlen(st.call ? st.call : "") + 1, object = strlen(st.object) + 1;
+
+	memcpy(text, st.call ? st.call : "", call);
+	memcpy(text + call, st.object, object);
+	send_message(MSG_ERROR, saved, text, call + object, -1);
+	_exit(1);
+}
+
+static int run_step(const struct step *s)
+{
+	uint64_t start = st.trace ? now() : 0;
+
+	st.step = s->index;
+	if (operations[s->op].run(s) < 0)
+		return -1;
+	return st.trace ? send_message(MSG_TRACE, (int32_t)((now() - start) / 1000), "", 0, -1) : 0;
+}
+
+static int receive_plan(struct plan *plan)
+{
+	static struct message m;
+	struct stat sb;
+	void *p;
+	int fd;
+
+	if (receive_message(&m, MSG_PLAN) < 0)
+		return -1;
+	st.trace = m.code;
+	fd = take_fd();
+	if (fd < 0 || fstat(fd, &sb) < 0)
+		return failed("fstat", "plan");
+	p = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return failed("mmap", "plan");
+	return plan_open(plan, p, (size_t)sb.st_size) < 0 ? (errno = EPROTO, failed("decode", "plan")) : 0;
+}
+
+static void __attribute__((noreturn)) run_plan(void)
+{
+	struct plan plan;
+	struct step step;
+	int more;
+
+	if (receive_plan(&plan) < 0)
+		report();
+	while ((more = plan_next(&plan, &step)) > 0)
+		if (run_step(&step) < 0)
+			report();
+	errno = more < 0 ? EPROTO : ENOEXEC;	/* a plan ends with its execve */
+	failed("decode", "plan");
+	report();
+}
+
+/*
+ * A fresh process for the user: what rt's caller ignored or blocked must not
+ * reach the program (a shell that ignores SIGPIPE would break pipelines inside).
+ */
+static void reset_process(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	umask(0);
+}
+
+/* The channel is a seqpacket socket on the fd that argv[2] names. */
+static int channel_from(const char *arg)
+{
+	char *end;
+	long fd = strtol(arg, &end, 10);
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (*arg == 0 || *end != 0 || fd < 3 || fd > 1 << 20)
+		return -1;
+	if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+		return -1;
+	return (int)fd;
+}
+
+/*
+ * Runs before main. `rt init FD` with a channel on FD is the stage; anything
+ * else goes on to Go. Not dumpable before all else: a process of a namespace we
+ * join must not be able to trace us or look through our fds (CVE-2016-9962).
+ */
+static void __attribute__((constructor)) stage_enter(int argc, char **argv)
+{
+	if (argc != 3 || strcmp(argv[1], "init") != 0)
+		return;
+	st.channel = channel_from(argv[2]);
+	if (st.channel < 0)
+		return;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "rt:stage", 0, 0, 0);
+	st.first_own_fd = st.channel;
+	fcntl(st.channel, F_SETFD, FD_CLOEXEC);
+	for (int i = 0; i < SLOT_COUNT; i++)
+		st.slot[i] = -1;
+	reset_process();
+	run_plan();
+}
