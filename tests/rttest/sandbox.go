@@ -1,0 +1,68 @@
+package rttest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// runSandbox starts this test binary again in a new mount and PID namespace and hands its status on. The inner
+// process is PID 1 there: it inherits every orphan, and when it ends, by panic or timeout too, the kernel kills the rest.
+func runSandbox() int {
+	runtime.LockOSThread() // Pdeathsig fires when the thread that started the child ends
+	name := fmt.Sprintf("rt-test-%d", os.Getpid())
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), sandboxEnv+"="+name)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:   unix.CLONE_NEWPID,
+		Unshareflags: unix.CLONE_NEWNS, // Go makes / rprivate after it
+		Pdeathsig:    unix.SIGKILL,
+	}
+	err := cmd.Run()
+	sweepCgroups(name)
+	_ = os.Remove(workDir(name)) // its content was a tmpfs of the sandbox
+	if err == nil {
+		return 0
+	}
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() > 0 {
+		return cmd.ProcessState.ExitCode()
+	}
+	fmt.Fprintln(os.Stderr, "rttest:", err)
+	return 1
+}
+
+// runName is the name of this run: the top directory of its cgroups and of its files.
+func runName() string { return os.Getenv(sandboxEnv) }
+
+func workDir(name string) string { return filepath.Join("/tmp", name) }
+
+// enterSandbox mounts what the new namespaces need: their procfs, a work directory and a /run that hide the machine's.
+func enterSandbox() error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("%s is set, but this is process %d, not 1", sandboxEnv, os.Getpid())
+	}
+	work := workDir(runName())
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return err
+	}
+	for _, m := range []struct{ fs, target, data string }{
+		{"proc", "/proc", ""},
+		{"tmpfs", work, "mode=755"},
+		{"tmpfs", "/run", "mode=755"},
+	} {
+		if err := unix.Mount(m.fs, m.target, m.fs, 0, m.data); err != nil {
+			return &os.PathError{Op: "mount " + m.fs, Path: m.target, Err: err}
+		}
+	}
+	for _, name := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "XDG_RUNTIME_DIR"} {
+		_ = os.Unsetenv(name)
+	}
+	unix.Umask(0o022)
+	return nil
+}

@@ -1,0 +1,111 @@
+// probe: what busybox cannot say about the process it runs in. Static, so that it runs in any rootfs.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// syscall NR [ARG…]: "RESULT ERRNO" of one raw system call with numeric arguments.
+static int do_syscall(int argc, char **argv)
+{
+	long a[7] = { 0 };
+	for (int i = 0; i < argc && i < 7; i++)
+		a[i] = strtol(argv[i], NULL, 0);
+	errno = 0;
+	long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+	printf("%ld %d\n", r, errno);
+	return 0;
+}
+
+// fds: "FD TARGET" for every open descriptor.
+static int do_fds(void)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		char path[64], target[4096];
+		if (fcntl(fd, F_GETFD) < 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		ssize_t n = readlink(path, target, sizeof(target) - 1);
+		target[n < 0 ? 0 : n] = 0;
+		printf("%d %s\n", fd, target);
+	}
+	return 0;
+}
+
+// keyring: the description of the session keyring ("keyring;uid;gid;perm;name"), or the error.
+static int do_keyring(void)
+{
+	char text[256] = { 0 };
+	long id = syscall(SYS_keyctl, 0 /* GET_KEYRING_ID */, -3 /* SESSION */, 0);
+	if (id < 0 || syscall(SYS_keyctl, 6 /* DESCRIBE */, id, text, sizeof(text) - 1) < 0) {
+		printf("error %s\n", strerror(errno));
+		return 0;
+	}
+	printf("%ld %s\n", id, text);
+	return 0;
+}
+
+// hog MIB: touch that much memory, then say "survived".
+static int do_hog(size_t mib)
+{
+	size_t size = mib << 20;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return 3;
+	for (size_t i = 0; i < size; i += 4096)
+		p[i] = 1;
+	puts("survived");
+	return 0;
+}
+
+// forks N: how many of N children, all alive at once, could be made.
+static int do_forks(int want)
+{
+	int made = 0;
+	for (; made < want; made++) {
+		pid_t pid = fork();
+		if (pid < 0)
+			break;
+		if (pid == 0) {
+			pause();
+			_exit(0);
+		}
+	}
+	printf("%d\n", made);
+	fflush(stdout);
+	signal(SIGTERM, SIG_IGN);
+	kill(0, SIGTERM);
+	return 0;
+}
+
+// dumpable: PR_GET_DUMPABLE. open PATH FLAGS: errno of an open. mknod PATH MAJOR MINOR: errno of making a char device.
+int main(int argc, char **argv)
+{
+	const char *cmd = argc > 1 ? argv[1] : "";
+	if (!strcmp(cmd, "syscall"))
+		return do_syscall(argc - 2, argv + 2);
+	if (!strcmp(cmd, "fds"))
+		return do_fds();
+	if (!strcmp(cmd, "keyring"))
+		return do_keyring();
+	if (!strcmp(cmd, "hog") && argc > 2)
+		return do_hog(strtoul(argv[2], NULL, 0));
+	if (!strcmp(cmd, "forks") && argc > 2)
+		return do_forks(atoi(argv[2]));
+	if (!strcmp(cmd, "dumpable"))
+		return printf("%d\n", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) < 0;
+	if (!strcmp(cmd, "open") && argc > 3)
+		return printf("%s\n", open(argv[2], (int)strtol(argv[3], NULL, 0)) < 0 ? strerror(errno) : "ok") < 0;
+	if (!strcmp(cmd, "pause"))
+		return pause();
+	fprintf(stderr, "probe: no such command\n");
+	return 2;
+}
