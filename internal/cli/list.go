@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"rt/libcontainer"
+)
+
+func (a *app) listCommand() *cli.Command {
+	var format string
+	var quiet bool
+	return &cli.Command{
+		Name:        "list",
+		Usage:       "list the containers under the state root",
+		Description: `Examples: rt list; rt --root /run/test list --format json`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "`FORMAT` of the list: table or json", Value: "table", Destination: &format},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids only", Destination: &quiet, DisableDefaultText: true},
+		},
+		Action: a.action(0, 0, func(*cli.Context) error {
+			if format != "table" && format != "json" {
+				return fmt.Errorf("--format %q: must be table or json", format)
+			}
+			states, err := a.states()
+			switch {
+			case err != nil:
+				return fmt.Errorf("list: %w", err)
+			case quiet:
+				return printIDs(a.out, states)
+			case format == "json":
+				return printStates(a.out, states)
+			default:
+				return printTable(a.out, states)
+			}
+		}),
+	}
+}
+
+// states of all containers. The default root comes with the first container,
+// so it may be missing; a root that the user named may not.
+func (a *app) states() ([]libcontainer.State, error) {
+	if _, err := os.Stat(a.root); err != nil {
+		if !a.rootSet && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	containers, err := a.store().List()
+	if err != nil {
+		return nil, err
+	}
+	var states []libcontainer.State
+	for _, c := range containers {
+		states = append(states, c.State())
+	}
+	return states, nil
+}
+
+func printIDs(w io.Writer, states []libcontainer.State) error {
+	for _, s := range states {
+		if _, err := fmt.Fprintln(w, s.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printStates prints null for no containers, as runc does.
+func printStates(w io.Writer, states []libcontainer.State) error {
+	if states == nil {
+		_, err := io.WriteString(w, "null\n")
+		return err
+	}
+	return printJSON(w, states, "", "\n")
+}
+
+func printTable(w io.Writer, states []libcontainer.State) error {
+	t := tabwriter.NewWriter(w, 12, 1, 3, ' ', 0)
+	fmt.Fprint(t, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
+	for _, s := range states {
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Pid, s.Status, s.Bundle, s.Created.Format(time.RFC3339Nano), s.Owner)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,21 @@
+package cli
+
+import "github.com/urfave/cli/v2"
+
+func (a *app) startCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "start",
+		Usage:     "let a created container execute its process",
+		ArgsUsage: "ID",
+		Description: `Fails when process.args cannot be executed, as create does not know that yet.
+Example: rt start web1`,
+		Action: a.action(1, 1, func(c *cli.Context) error {
+			id := c.Args().First()
+			container, err := a.store().Get(id)
+			if err == nil {
+				err = container.Start()
+			}
+			return about("start", id, err)
+		}),
+	}
+}

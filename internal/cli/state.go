@@ -1,0 +1,32 @@
+package cli
+
+import (
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"rt/libcontainer"
+)
+
+func (a *app) stateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "state",
+		Usage:     "print the state of a container as JSON",
+		ArgsUsage: "ID",
+		Description: `status is creating, created, running, paused or stopped; pid is 0 when stopped.
+Example: rt state web1`,
+		Action: a.action(1, 1, func(c *cli.Context) error {
+			id := c.Args().First()
+			container, err := a.store().Get(id)
+			if err != nil {
+				return about("state", id, err)
+			}
+			return printState(a.out, container.State())
+		}),
+	}
+}
+
+// printState ends without a newline, as runc does.
+func printState(w io.Writer, s libcontainer.State) error {
+	return printJSON(w, s, "  ", "")
+}

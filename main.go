@@ -1,0 +1,13 @@
+// Command rt is an OCI container runtime: it takes a bundle through create,
+// start, kill and delete, as `rt --help` tells.
+package main
+
+import (
+	"os"
+
+	"rt/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
+}
