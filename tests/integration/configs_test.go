@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -125,12 +127,13 @@ func adopt(t *testing.T, file string) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := rttest.New(t)
-	e := &engine{Bundle: b, t: t, text: b.Output}
 	asWritten := &specs.Spec{}
 	if err := json.Unmarshal(data, asWritten); err != nil {
 		t.Fatal(err)
 	}
+	pause := pauseContainer(t, asWritten) // before our own, so that it outlives it
+	b := rttest.New(t)
+	e := &engine{Bundle: b, t: t, text: b.Output}
 	path := b.Spec.Linux.CgroupsPath
 	b.Spec = asWritten
 	if b.Spec.Root.Path != "rootfs" {
@@ -140,7 +143,7 @@ func adopt(t *testing.T, file string) *engine {
 		b.Spec.Linux.CgroupsPath = path // the engines' parents would be left for nobody to remove
 	}
 	e.adoptMounts()
-	e.adoptNamespaces()
+	e.adoptNamespaces(pause)
 	e.adoptHooks()
 	e.adoptCapabilities()
 	return e
@@ -162,17 +165,13 @@ func (e *engine) adoptMounts() {
 	}
 }
 
-// adoptNamespaces makes the namespaces that are joined by path: those of a pause container, or a bound network namespace.
-func (e *engine) adoptNamespaces() {
+// adoptNamespaces names the namespaces that are joined by path: those of the pause container, or a bound network namespace.
+func (e *engine) adoptNamespaces(pause int) {
 	e.t.Helper()
-	var pause int
 	for i := range e.Spec.Linux.Namespaces {
 		ns := &e.Spec.Linux.Namespaces[i]
 		switch {
 		case strings.Contains(ns.Path, "@PID@"):
-			if pause == 0 {
-				pause = e.pauseContainer()
-			}
 			ns.Path = strings.Replace(ns.Path, "@PID@", fmt.Sprint(pause), 1)
 		case ns.Path != "":
 			ns.Path = bindNetns(e.t)
@@ -185,11 +184,15 @@ func (e *engine) adoptNamespaces() {
 	}
 }
 
-// pauseContainer runs a container like the sandbox of a pod, with the same user namespace, and returns its pid.
-func (e *engine) pauseContainer() int {
-	e.t.Helper()
-	pause := rttest.New(e.t).Args("sleep", "1000")
-	if m := e.Spec.Linux.UIDMappings; len(m) > 0 {
+// pauseContainer runs a container like the sandbox of a pod, with the same user namespace, when the config joins one,
+// and returns its pid.
+func pauseContainer(t *testing.T, spec *specs.Spec) int {
+	t.Helper()
+	if !slices.ContainsFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return strings.Contains(ns.Path, "@PID@") }) {
+		return 0
+	}
+	pause := rttest.New(t).Args("sleep", "1000")
+	if m := spec.Linux.UIDMappings; len(m) > 0 {
 		pause.MapIDs(m[0].HostID, m[0].Size)
 	}
 	pause.RunDetached().OK()
@@ -203,17 +206,16 @@ func bindNetns(t *testing.T) string {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, in its own namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		t.Fatalf("make a network namespace: %v", err)
+	holder := exec.Command("sleep", "1000")
+	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err := unix.Mount(fmt.Sprintf("/proc/%d/ns/net", holder.Process.Pid), path, "", unix.MS_BIND, "")
+	_ = holder.Process.Kill()
+	_ = holder.Wait()
+	if err != nil {
+		t.Fatalf("bind the network namespace: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // A Bundle is one container's bundle directory, state root and id. It lives for one test; when the test ends the
@@ -55,15 +56,29 @@ func New(t testing.TB) *Bundle {
 // cleanUp deletes the container by force, twice since that must be harmless, and looks for remains.
 func (b *Bundle) cleanUp(top string) {
 	defer b.out.discard()
+	pid := b.pidIfAny()
 	for range 2 {
 		if res := b.RT("delete", "--force", b.ID); res.Code != 0 {
 			b.t.Errorf("delete --force: %s", res)
 		}
 	}
+	if pid > 0 { // an unreaped init would hold up the end of a PID namespace that it only joined
+		Eventually(b.t, "init is gone", func() bool {
+			got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			return got == pid || err == unix.ECHILD
+		})
+	}
 	b.CheckGone()
 	if err := os.RemoveAll(top); err != nil {
 		b.t.Errorf("remove the bundle: %v", err)
 	}
+}
+
+// pidIfAny is the container's init, or 0.
+func (b *Bundle) pidIfAny() int {
+	var s State
+	_ = json.Unmarshal([]byte(b.RT("state", b.ID).Stdout), &s)
+	return s.Pid
 }
 
 // InRootfs is a path of the host below the rootfs.
