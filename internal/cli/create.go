@@ -18,13 +18,13 @@ process.args. Example:
 rt create --bundle /srv/web --pid-file /run/web1.pid web1
 rt start web1`,
 		Flags: createFlags(&o),
-		Action: a.action(1, 1, func(c *cli.Context) error {
-			id := c.Args().First()
+		Action: a.onContainer(1, func(id string, _ *cli.Context) error {
 			spec, err := a.prepare(id, &o, true)
-			if err == nil {
-				_, err = a.store().Create(spec, o)
+			if err != nil {
+				return err
 			}
-			return about("create", id, err)
+			_, err = a.store().Create(spec, o)
+			return err
 		}),
 	}
 }

@@ -13,9 +13,8 @@ Examples: rt delete web1; rt delete --force web1`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill the container first; no error when there is none", Destination: &force, DisableDefaultText: true},
 		},
-		Action: a.action(1, 1, func(c *cli.Context) error {
-			id := c.Args().First()
-			return about("delete", id, a.store().Delete(id, force))
+		Action: a.onContainer(1, func(id string, _ *cli.Context) error {
+			return a.store().Delete(id, force)
 		}),
 	}
 }

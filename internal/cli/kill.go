@@ -17,12 +17,12 @@ Examples: rt kill web1; rt kill web1 HUP; rt kill --all web1 9`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Hidden: true, Usage: "send it to every process of the container", Destination: &all, DisableDefaultText: true},
 		},
-		Action: a.action(1, 2, func(c *cli.Context) error {
-			id, name := c.Args().Get(0), c.Args().Get(1)
-			if c.NArg() == 1 {
-				name = "TERM"
+		Action: a.onContainer(2, func(id string, c *cli.Context) error {
+			name := "TERM"
+			if c.NArg() == 2 {
+				name = c.Args().Get(1)
 			}
-			return about("kill", id, a.kill(id, name, all))
+			return a.kill(id, name, all)
 		}),
 	}
 }

@@ -23,13 +23,14 @@ rt run --detach --pid-file /run/web1.pid web1`,
 			&cli.BoolFlag{Name: "keep", Usage: "do not delete the container when it ends", Destination: &o.Keep, DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt orphans of the container while in the foreground", Destination: &o.NoSubreaper, DisableDefaultText: true},
 		),
-		Action: a.action(1, 1, func(c *cli.Context) error {
-			id := c.Args().First()
+		Action: a.onContainer(1, func(id string, _ *cli.Context) error {
 			spec, err := a.prepare(id, &o.CreateOptions, o.Detach)
-			if err == nil {
-				a.status, err = a.store().Run(spec, o)
+			if err != nil {
+				return err
 			}
-			return about("run", id, err)
+			o.Warn = a.log.warn
+			a.status, err = a.store().Run(spec, o)
+			return err
 		}),
 	}
 }

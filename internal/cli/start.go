@@ -9,13 +9,12 @@ func (a *app) startCommand() *cli.Command {
 		ArgsUsage: "ID",
 		Description: `Fails when process.args cannot be executed, as create does not know that yet.
 Example: rt start web1`,
-		Action: a.action(1, 1, func(c *cli.Context) error {
-			id := c.Args().First()
+		Action: a.onContainer(1, func(id string, _ *cli.Context) error {
 			container, err := a.store().Get(id)
-			if err == nil {
-				err = container.Start()
+			if err != nil {
+				return err
 			}
-			return about("start", id, err)
+			return container.Start()
 		}),
 	}
 }

@@ -15,11 +15,10 @@ func (a *app) stateCommand() *cli.Command {
 		ArgsUsage: "ID",
 		Description: `status is creating, created, running, paused or stopped; pid is 0 when stopped.
 Example: rt state web1`,
-		Action: a.action(1, 1, func(c *cli.Context) error {
-			id := c.Args().First()
+		Action: a.onContainer(1, func(id string, _ *cli.Context) error {
 			container, err := a.store().Get(id)
 			if err != nil {
-				return about("state", id, err)
+				return err
 			}
 			return printState(a.out, container.State())
 		}),

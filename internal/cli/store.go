@@ -3,17 +3,27 @@ package cli
 import (
 	"fmt"
 
+	"github.com/urfave/cli/v2"
+
 	"rt/libcontainer"
+	"rt/specconv"
 )
 
 func (a *app) store() *libcontainer.Store {
 	return libcontainer.NewStore(a.root)
 }
 
-// about says of which verb and container an error is.
-func about(verb, id string, err error) error {
-	if err == nil {
+// onContainer is the action of a verb whose first argument is a container's id,
+// with at most max arguments. Errors of body are told with verb and id.
+func (a *app) onContainer(max int, body func(id string, c *cli.Context) error) cli.ActionFunc {
+	return a.action(1, max, func(c *cli.Context) error {
+		id, verb := c.Args().First(), c.Command.Name
+		if err := specconv.ValidID(id); err != nil {
+			return fmt.Errorf("%s: %w", verb, err)
+		}
+		if err := body(id, c); err != nil {
+			return fmt.Errorf("%s %s: %w", verb, id, err)
+		}
 		return nil
-	}
-	return fmt.Errorf("%s %s: %w", verb, id, err)
+	})
 }

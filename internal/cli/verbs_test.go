@@ -108,13 +108,28 @@ func TestUnknownContainer(t *testing.T) {
 	root := t.TempDir()
 	for _, args := range [][]string{{"state", "x"}, {"start", "x"}, {"kill", "x"}, {"kill", "--all", "x", "9"}, {"delete", "x"}} {
 		status, out, errOut := rt(append([]string{"--root", root}, args...)...)
-		want := args[0] + " x: container does not exist"
-		if msg := onlyMessage(t, errOut); status != 1 || out != "" || msg != want {
+		msg := onlyMessage(t, errOut)
+		if status != 1 || out != "" || !strings.HasPrefix(msg, args[0]+" x: ") || !strings.Contains(msg, "container does not exist") {
 			t.Errorf("%q: status %d, stdout %q, error %q", args, status, out, msg)
 		}
 	}
 	if status, out, errOut := rt("--root", root, "delete", "--force", "x"); status != 0 || out+errOut != "" {
 		t.Errorf("delete --force: status %d, stdout %q, stderr %q", status, out, errOut)
+	}
+}
+
+func TestBadID(t *testing.T) {
+	for _, id := range []string{"", ".", "..", "a/b", "../x", "a b", "é", "a\n", strings.Repeat("x", 300)} {
+		for _, args := range [][]string{{"create"}, {"run"}, {"start"}, {"state"}, {"kill"}, {"delete"}, {"delete", "-f"}} {
+			root := filepath.Join(t.TempDir(), "root")
+			status, _, errOut := rt(append(append([]string{"--root", root}, args...), id)...)
+			if msg := onlyMessage(t, errOut); status != 1 || !strings.HasPrefix(msg, args[0]+": invalid container ID format: ") {
+				t.Errorf("%q %q: status %d, error %q", args, id, status, msg)
+			}
+			if _, err := os.Stat(root); !os.IsNotExist(err) {
+				t.Errorf("%q %q left %s behind", args, id, root)
+			}
+		}
 	}
 }
 
