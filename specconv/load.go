@@ -1,15 +1,10 @@
 package specconv
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -71,58 +66,14 @@ func (e *SyntaxError) Error() string {
 	return b.String() + ": " + e.Msg
 }
 
-// decode is as lenient as encoding/json, with which engines write and other runtimes read these files:
-// the case of names does not matter, the last of two equal names wins, unknown names are skipped and
-// broken UTF-8 is replaced.
-func decode(file string, data []byte, into any) error {
-	err := json.Unmarshal(data, into,
-		json.MatchCaseInsensitiveNames(true),
-		jsontext.AllowDuplicateNames(true),
-		jsontext.AllowInvalidUTF8(true))
-	if err == nil {
-		return nil
-	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return &SyntaxError{File: file, Msg: "the file is empty"}
-	}
-	return syntaxError(file, data, err)
-}
-
-func syntaxError(file string, data []byte, err error) *SyntaxError {
-	e := &SyntaxError{File: file, Msg: err.Error()}
-	if bad, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		e.Msg = bad.Err.Error()
-		e.place(data, bad.ByteOffset, bad.JSONPointer)
-	}
-	if bad, ok := errors.AsType[*json.SemanticError](err); ok {
-		e.Msg = wrongType(bad)
-		e.place(data, bad.ByteOffset, bad.JSONPointer)
+// inside adds what the fault is in, from the inner name to the outer one. It does nothing to no fault.
+func (e *SyntaxError) inside(name string) *SyntaxError {
+	switch {
+	case e == nil:
+	case e.Field == "" || e.Field[0] == '[':
+		e.Field = name + e.Field
+	default:
+		e.Field = name + "." + e.Field
 	}
 	return e
-}
-
-func (e *SyntaxError) place(data []byte, offset int64, at jsontext.Pointer) {
-	before := data[:min(offset, int64(len(data)))]
-	e.Line = 1 + bytes.Count(before, []byte{'\n'})
-	e.Column = len(before) - bytes.LastIndexByte(before, '\n')
-	e.Field = fieldName(at)
-}
-
-func wrongType(bad *json.SemanticError) string {
-	return bad.Error()
-}
-
-func fieldName(at jsontext.Pointer) string {
-	var b strings.Builder
-	for token := range at.Tokens() {
-		if _, err := strconv.Atoi(token); err == nil {
-			b.WriteString("[" + token + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(token)
-	}
-	return b.String()
 }
