@@ -1,0 +1,46 @@
+package cgroups
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// hugetlbV1 translates linux.resources.hugepageLimits for v1.
+func hugetlbV1(r *specs.LinuxResources) ([]limit, error) {
+	return hugetlbLimits(r, ".limit_in_bytes", ".rsvd.limit_in_bytes")
+}
+
+// hugetlbV2 translates linux.resources.hugepageLimits for v2.
+func hugetlbV2(r *specs.LinuxResources) ([]limit, error) {
+	return hugetlbLimits(r, ".max", ".rsvd.max")
+}
+
+// hugetlbLimits limits both use and reservations. The reservation limit came later (5.7) and is an
+// addition: use is limited without it, too.
+func hugetlbLimits(r *specs.LinuxResources, use, reserve string) ([]limit, error) {
+	limits := make([]limit, 0, 2*len(r.HugepageLimits))
+	for i, h := range r.HugepageLimits {
+		field := fmt.Sprintf("hugepageLimits[%d]", i)
+		if !isPageSize(h.Pagesize) {
+			return nil, fault(field+".pageSize", "%q is not like 64KB, 2MB or 1GB", h.Pagesize)
+		}
+		name, value := "hugetlb."+h.Pagesize, strconv.FormatUint(h.Limit, 10)
+		limits = append(limits,
+			limit{field: field + ".limit", file: name + use, value: value},
+			limit{field: field + ".limit", file: name + reserve, value: value, soft: true})
+	}
+	return limits, nil
+}
+
+// isPageSize keeps what becomes part of a file name to the form the kernel uses.
+func isPageSize(size string) bool {
+	digits, ok := strings.CutSuffix(size, "B")
+	if !ok || digits == "" || !strings.Contains("KMG", digits[len(digits)-1:]) {
+		return false
+	}
+	_, err := strconv.ParseUint(digits[:len(digits)-1], 10, 32)
+	return err == nil
+}

@@ -1,0 +1,147 @@
+package cgroups
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// memoryV1 translates linux.resources.memory into the files of the v1 memory controller.
+func memoryV1(r *specs.LinuxResources) ([]limit, error) {
+	m := r.Memory
+	if m == nil {
+		return nil, nil
+	}
+	var limits []limit
+	if m.UseHierarchy != nil && *m.UseHierarchy {
+		// Before any limit: old kernels want it while the cgroup is still unused; since 5.11 it is
+		// always on and the file accepts only 1.
+		limits = set(limits, "memory.useHierarchy", "memory.use_hierarchy", "1")
+	}
+	limits = set(limits, "memory.limit", "memory.limit_in_bytes", number(m.Limit))
+	limits = append(limits, swapV1(m)...)
+	limits = set(limits, "memory.reservation", "memory.soft_limit_in_bytes", number(m.Reservation))
+	if kernel := number(m.Kernel); kernel != "" {
+		limits = append(limits, limit{
+			field: "memory.kernel", file: "memory.kmem.limit_in_bytes", value: kernel, advisory: true,
+		})
+	}
+	limits = set(limits, "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes", number(m.KernelTCP))
+	if swappiness, ok := swappiness(m); ok {
+		limits = set(limits, "memory.swappiness", "memory.swappiness", swappiness)
+	}
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		limits = set(limits, "memory.disableOOMKiller", "memory.oom_control", "1")
+	}
+	return limits, nil
+}
+
+// swapV1: the v1 limit counts memory and swap together, as the config does. Unlimited memory frees
+// swap as well, unless something else was asked for; and without swap accounting it is free anyway.
+func swapV1(m *specs.LinuxMemory) []limit {
+	swap := number(m.Swap)
+	if swap == "" && number(m.Limit) == "-1" {
+		swap = "-1"
+	}
+	if swap == "" {
+		return nil
+	}
+	return []limit{{
+		field: "memory.swap", file: "memory.memsw.limit_in_bytes", value: swap, soft: swap == "-1",
+	}}
+}
+
+// swappiness: -1 as an unsigned number is how old Docker clients say "default".
+func swappiness(m *specs.LinuxMemory) (string, bool) {
+	if m.Swappiness == nil || *m.Swappiness == 1<<64-1 {
+		return "", false
+	}
+	return strconv.FormatUint(*m.Swappiness, 10), true
+}
+
+// memoryV2 translates linux.resources.memory into the v2 interface.
+func memoryV2(r *specs.LinuxResources) ([]limit, error) {
+	m := r.Memory
+	if m == nil {
+		return nil, nil
+	}
+	if err := memoryOnlyV1(m); err != nil {
+		return nil, err
+	}
+	swap, err := swapV2(m)
+	if err != nil {
+		return nil, err
+	}
+	limits := []limit{
+		{field: "memory.limit", file: "memory.max", value: numberV2(m.Limit)},
+		// memory.swap.max does not exist without swap: then nothing can be swapped out anyway.
+		{field: "memory.swap", file: "memory.swap.max", value: swap, soft: swap == "max" || swap == "0"},
+		{field: "memory.reservation", file: "memory.low", value: numberV2(m.Reservation)},
+	}
+	limits[0].soft = limits[0].value == "max"
+	if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate {
+		limits[0].usage = "memory.current"
+		limits[1].usage = "memory.swap.current"
+	}
+	limits = withoutEmpty(limits)
+	for _, old := range []struct {
+		field string
+		value *int64
+	}{{"memory.kernel", m.Kernel}, {"memory.kernelTCP", m.KernelTCP}} {
+		if asks(old.value) && *old.value != -1 {
+			limits = append(limits, limit{
+				field: old.field, file: "memory.kmem.limit_in_bytes", value: number(old.value), advisory: true,
+			})
+		}
+	}
+	return limits, nil
+}
+
+// memoryOnlyV1 refuses what v2 has no file for.
+func memoryOnlyV1(m *specs.LinuxMemory) error {
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		return onV2("memory.disableOOMKiller")
+	}
+	if _, ok := swappiness(m); ok {
+		return onV2("memory.swappiness")
+	}
+	return nil
+}
+
+// swapV2 converts memory+swap, as the config has it, to swap alone, as v2 has it.
+func swapV2(m *specs.LinuxMemory) (string, error) {
+	if !asks(m.Swap) {
+		if m.Limit != nil && *m.Limit == -1 {
+			return "max", nil
+		}
+		return "", nil
+	}
+	switch {
+	case *m.Swap == -1:
+		return "max", nil
+	case !asks(m.Limit), *m.Limit == -1:
+		return "", swapFault("needs a memory limit to be counted from")
+	case *m.Swap < *m.Limit:
+		return "", swapFault("counts memory and swap together and cannot be below the memory limit")
+	}
+	return strconv.FormatInt(*m.Swap-*m.Limit, 10), nil
+}
+
+func swapFault(why string) error { return fault("memory.swap", "%w", errors.New(why)) }
+
+// withoutEmpty drops limits that have nothing to write.
+func withoutEmpty(limits []limit) []limit {
+	kept := limits[:0]
+	for _, l := range limits {
+		if l.value != "" {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// isMemoryLimit tells for which files EBUSY means that the limit is below the present use.
+func isMemoryLimit(file string) bool {
+	return file == "memory.limit_in_bytes" || file == "memory.memsw.limit_in_bytes"
+}
