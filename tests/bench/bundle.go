@@ -15,53 +15,60 @@ import (
 // crun refuses 1.1 and later.
 const commonVersion = "1.0.2"
 
-// bundles are the directories that the runtimes are started in.
+// bundles are the directories that one runtime is started in.
 type bundles struct {
 	spec   string // as `spec` writes it, running true
 	sleep  string // the same, running sleep
 	docker string // as Docker wrote it, running true
 }
 
-// makeBundles writes all bundles below dir; author is the runtime whose `spec`
-// command gives the plain one.
-func makeBundles(dir, dockerConfig string, author peer) (bundles, error) {
-	b := bundles{filepath.Join(dir, "spec"), filepath.Join(dir, "sleep"), filepath.Join(dir, "docker")}
-	for _, bundle := range []string{b.spec, b.sleep, b.docker} {
-		if err := makeRootfs(filepath.Join(bundle, "rootfs")); err != nil {
-			return b, err
-		}
+// makeBundles writes each runtime's bundles below dir. They differ only in the name
+// of their cgroup and share one root file system. The first runtime's `spec` command
+// gives the plain config.
+func makeBundles(dir, dockerConfig string, peers []peer) error {
+	if err := makeRootfs(filepath.Join(dir, "rootfs")); err != nil {
+		return err
 	}
-	if err := author.must("spec", "-b", b.spec); err != nil {
-		return b, err
+	if err := peers[0].must("spec", "-b", dir); err != nil {
+		return err
 	}
-	plain, err := readConfig(filepath.Join(b.spec, "config.json"))
+	plain, err := readConfig(filepath.Join(dir, "config.json"))
 	if err != nil {
-		return b, err
+		return err
 	}
-	plain.Version = commonVersion
 	plain.Process.Terminal = false
-	if err := writeConfig(b.spec, plain, "true"); err != nil {
-		return b, err
-	}
-	if err := writeConfig(b.sleep, plain, "sleep", "1000"); err != nil {
-		return b, err
-	}
 	docker, err := readConfig(dockerConfig)
 	if err != nil {
-		return b, err
+		return err
 	}
-	if err := adaptDocker(b.docker, docker); err != nil {
-		return b, err
+	if err := adaptDocker(dir, docker); err != nil {
+		return err
 	}
-	return b, writeConfig(b.docker, docker, "true")
+	for i := range peers {
+		b := &peers[i].bundles
+		for _, w := range []struct {
+			path *string
+			spec *specs.Spec
+			args []string
+		}{{&b.spec, plain, []string{"true"}}, {&b.sleep, plain, []string{"sleep", "1000"}}, {&b.docker, docker, []string{"true"}}} {
+			w.spec.Version = commonVersion
+			w.spec.Root.Path = filepath.Join(dir, "rootfs")
+			w.spec.Linux.CgroupsPath = cgroupParent + "/" + peers[i].name
+			w.spec.Process.Args = w.args
+			if *w.path, err = os.MkdirTemp(dir, "bundle-"+peers[i].name+"-"); err != nil {
+				return err
+			}
+			if err := writeConfig(*w.path, w.spec); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // adaptDocker takes out of Docker's config what only Docker could have made, and
 // what Debian's crun cannot do.
-func adaptDocker(bundle string, s *specs.Spec) error {
-	s.Version = commonVersion
-	s.Root.Path = "rootfs"
-	s.Linux.CgroupsPath = "/rt-bench"
+func adaptDocker(dir string, s *specs.Spec) error {
 	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
 		return n.Type == specs.TimeNamespace
 	})
@@ -69,7 +76,7 @@ func adaptDocker(bundle string, s *specs.Spec) error {
 		if m.Type != "bind" {
 			continue
 		}
-		s.Mounts[i].Source = filepath.Join(bundle, filepath.Base(m.Source))
+		s.Mounts[i].Source = filepath.Join(dir, filepath.Base(m.Source))
 		if err := os.WriteFile(s.Mounts[i].Source, nil, 0o644); err != nil {
 			return err
 		}
@@ -115,9 +122,7 @@ func readConfig(path string) (*specs.Spec, error) {
 	return s, nil
 }
 
-// writeConfig writes the bundle's config.json with args as the command.
-func writeConfig(bundle string, s *specs.Spec, args ...string) error {
-	s.Process.Args = args
+func writeConfig(bundle string, s *specs.Spec) error {
 	data, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err

@@ -18,13 +18,13 @@ const (
 
 // smallestMemory finds the smallest memory limit under which each runtime runs
 // true, every time of tries; with pidsLimit also under that pids limit.
-func smallestMemory(peers []peer, tries int, bundle string, pidsLimit int64) ([]row, error) {
+func smallestMemory(peers []peer, tries int, pidsLimit int64) ([]row, error) {
 	r := row{what: "smallest memory limit", unit: "KiB", got: map[string]value{}, limit: 256}
 	if pidsLimit > 0 {
 		r.what += fmt.Sprintf(", with `pids.limit` %d", pidsLimit)
 	}
 	for _, p := range peers {
-		limit, err := floor(p, tries, bundle, pidsLimit)
+		limit, err := floor(p, tries, pidsLimit)
 		if err != nil {
 			return nil, err
 		}
@@ -38,20 +38,19 @@ func smallestMemory(peers []peer, tries int, bundle string, pidsLimit int64) ([]
 
 // floor searches by halves, then goes up from the result until it holds five times
 // as often: near the edge a limit holds now and then.
-func floor(p peer, tries int, bundle string, pidsLimit int64) (int64, error) {
-	small, err := os.MkdirTemp(filepath.Dir(bundle), "floor-")
+func floor(p peer, tries int, pidsLimit int64) (int64, error) {
+	small, err := os.MkdirTemp(filepath.Dir(p.bundles.spec), "floor-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(small)
-	spec, err := readConfig(filepath.Join(bundle, "config.json"))
+	spec, err := readConfig(filepath.Join(p.bundles.spec, "config.json"))
 	if err != nil {
 		return 0, err
 	}
-	spec.Root.Path = filepath.Join(bundle, "rootfs")
 	holds := func(limit int64, tries int) (bool, error) {
 		limitResources(spec, limit, pidsLimit)
-		if err := writeConfig(small, spec, "true"); err != nil {
+		if err := writeConfig(small, spec); err != nil {
 			return false, err
 		}
 		for range tries {

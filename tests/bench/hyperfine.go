@@ -70,9 +70,9 @@ func median(t []float64) float64 {
 }
 
 // timeState times `state` of a container that runs.
-func timeState(peers []peer, runs int, bundle string) ([]row, error) {
+func timeState(peers []peer, runs int) ([]row, error) {
 	for _, p := range peers {
-		if err := p.must("run", "-d", "-b", bundle, "bench-"+p.name); err != nil {
+		if err := p.must("run", "-d", "-b", p.bundles.sleep, "bench-"+p.name); err != nil {
 			return nil, err
 		}
 		defer p.must("delete", "-f", "bench-"+p.name)

@@ -52,13 +52,12 @@ func bench(o options) error {
 	if err != nil {
 		return err
 	}
-	b, err := makeBundles(dir, o.config, peers[0])
-	if err != nil {
+	if err := makeBundles(dir, o.config, peers); err != nil {
 		return err
 	}
 	machine := describeMachine()
 	var rows []row
-	for _, m := range measures(o, b) {
+	for _, m := range measures(o) {
 		fmt.Fprintln(os.Stderr, "measuring:", m.what)
 		r, err := m.measure(peers)
 		if err != nil {
@@ -84,43 +83,43 @@ type measure struct {
 }
 
 // measures lists what is measured, in the order of the table.
-func measures(o options, b bundles) []measure {
+func measures(o options) []measure {
 	return []measure{
 		{"run, the bundle that spec writes", func(ps []peer) ([]row, error) {
 			return timed(ps, o.runs, row{what: "`run` of the `spec` bundle", max: map[string]float64{"crun": 0.70, "runc": 0.25}},
-				func(p peer) job { return job{command: p.line("run", "-b", b.spec, "bench")} })
+				func(p peer) job { return job{command: p.line("run", "-b", p.bundles.spec, "bench")} })
 		}},
 		{"run, Docker's config, filter cached", func(ps []peer) ([]row, error) {
 			return timed(ps, o.runs, row{what: "`run` of Docker's config, warm", max: map[string]float64{"crun": 0.70}},
-				func(p peer) job { return job{command: p.line("run", "-b", b.docker, "bench")} })
+				func(p peer) job { return job{command: p.line("run", "-b", p.bundles.docker, "bench")} })
 		}},
 		{"run, Docker's config, nothing cached", func(ps []peer) ([]row, error) {
 			return timed(ps, o.runs/2, row{what: "`run` of Docker's config, cold", max: map[string]float64{"crun": 1}},
 				func(p peer) job {
-					return job{command: p.line("run", "-b", b.docker, "bench"), prepare: "rm -rf " + p.root}
+					return job{command: p.line("run", "-b", p.bundles.docker, "bench"), prepare: "rm -rf " + p.root}
 				})
 		}},
 		{"create, start, delete -f", func(ps []peer) ([]row, error) {
 			return timed(ps, o.runs/2, row{what: "`create` + `start` + `delete -f`", max: map[string]float64{"crun": 0.80}},
-				func(p peer) job { return job{command: lifecycle(p, b.sleep)} })
+				func(p peer) job { return job{command: lifecycle(p)} })
 		}},
 		{"--version", func(ps []peer) ([]row, error) {
 			return timed(ps, o.runs, row{what: "`--version`", max: map[string]float64{"crun": 1}},
 				func(p peer) job { return job{command: p.line("--version")} })
 		}},
-		{"state", func(ps []peer) ([]row, error) { return timeState(ps, o.runs, b.sleep) }},
+		{"state", func(ps []peer) ([]row, error) { return timeState(ps, o.runs) }},
 		{"size of the binary", binarySize},
-		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, b.spec, 0) }},
-		{"smallest memory limit, pids.limit 1", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, b.spec, 1) }},
-		{"memory of a created container", func(ps []peer) ([]row, error) { return waitingMemory(ps, b.sleep) }},
+		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 0) }},
+		{"smallest memory limit, pids.limit 1", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 1) }},
+		{"memory of a created container", func(ps []peer) ([]row, error) { return waitingMemory(ps) }},
 	}
 }
 
 // lifecycle gives the three commands as one line for hyperfine. A static busybox
 // shell runs them, the same for all runtimes; its own start is part of the time.
-func lifecycle(p peer, bundle string) string {
+func lifecycle(p peer) string {
 	return fmt.Sprintf("busybox sh -c '%s'", strings.Join([]string{
-		p.line("create", "-b", bundle, "bench"),
+		p.line("create", "-b", p.bundles.sleep, "bench"),
 		p.line("start", "bench"),
 		p.line("delete", "-f", "bench"),
 	}, " && "))

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +54,8 @@ func again(stage string, attr *syscall.SysProcAttr) error {
 // reap is PID 1: it starts the measuring stage, collects every child that dies and
 // ends with that stage; the kernel then kills what is left in the namespace.
 func reap() error {
+	// A signal from the terminal ends the measuring stage; this one still cleans up.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, unix.SIGTERM)
 	if err := os.Setenv(inside, "body"); err != nil {
 		return err
 	}
@@ -59,15 +63,26 @@ func reap() error {
 	if err != nil {
 		return os.NewSyscallError("fork", err)
 	}
+	status := waitAll(pid)
+	_ = unix.Kill(-1, unix.SIGKILL) // containers that a failure left behind
+	waitAll(0)
+	sweepCgroups()
+	os.Exit(status)
+	return nil
+}
+
+// waitAll collects children until the one with this pid ends, and gives its status;
+// with 0, until there are none.
+func waitAll(pid int) int {
 	for {
 		var ws syscall.WaitStatus
 		got, err := syscall.Wait4(-1, &ws, 0, nil)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil:
-			return os.NewSyscallError("wait4", err)
+			return 0
 		case got == pid:
-			os.Exit(ws.ExitStatus())
+			return ws.ExitStatus() & 0xff // killed by a signal: -1, so 255
 		}
 	}
 }
@@ -84,16 +99,45 @@ func prepareMounts() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return &fs.PathError{Op: "mount", Path: "/run", Err: err}
 	}
-	return hugetlbAsV1("/sys/fs/cgroup")
+	if err := hugetlbAsV1(cgroupRoot); err != nil {
+		return err
+	}
+	sweepCgroups() // of a run that was killed
+	return nil
+}
+
+const (
+	cgroupRoot   = "/sys/fs/cgroup"
+	cgroupParent = "/rt-bench" // every container of a measurement lives below it
+)
+
+// sweepCgroups removes the cgroups of all measurements, in every hierarchy.
+func sweepCgroups() {
+	tops, _ := filepath.Glob(cgroupRoot + "/*" + cgroupParent) // the pattern is well formed
+	for _, top := range append(tops, cgroupRoot+cgroupParent) {
+		var dirs []string
+		_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for _, d := range slices.Backward(dirs) {
+			_ = unix.Rmdir(d) // what is left is swept by the next run
+		}
+	}
 }
 
 // hugetlbAsV1 moves hugetlb out of a cgroup2 tree beside v1 hierarchies: crun calls
 // that "hybrid mode" and refuses to run. The mount point would be visible to the
 // whole machine if it were made in dir, so a copy of dir takes its place here.
 func hugetlbAsV1(dir string) error {
-	controllers, err := os.ReadFile(filepath.Join(dir, "unified/cgroup.controllers"))
-	if err != nil || string(controllers) != "hugetlb\n" {
-		return nil // pure v1, pure v2 or a hybrid that is empty
+	if _, err := os.Stat(filepath.Join(dir, "unified")); err != nil {
+		return nil // no hybrid
+	}
+	var st unix.Statfs_t
+	if unix.Statfs(filepath.Join(dir, "hugetlb"), &st) == nil && st.Type == unix.CGROUP_SUPER_MAGIC {
+		return nil
 	}
 	tree := "/run/cgroup"
 	if err := copyMounts(dir, tree); err != nil {

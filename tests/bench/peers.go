@@ -15,6 +15,7 @@ type peer struct {
 	path    string
 	root    string // its own state directory
 	version string // the first line of --version, without the name
+	bundles bundles
 }
 
 // findPeers checks that every runtime asked for is there and answers.
@@ -32,7 +33,7 @@ func findPeers(o options, dir string) ([]peer, error) {
 		}
 		first, _, _ := strings.Cut(string(out), "\n")
 		fields := strings.Fields(first)
-		peers = append(peers, peer{name, path, filepath.Join(dir, "state-"+name), fields[len(fields)-1]})
+		peers = append(peers, peer{name: name, path: path, root: filepath.Join(dir, "state-"+name), version: fields[len(fields)-1]})
 	}
 	return peers, nil
 }

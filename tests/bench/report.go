@@ -131,8 +131,11 @@ func describeMachine() string {
 }
 
 func cgroupMode() string {
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+	if _, err := os.Stat(cgroupRoot + "/cgroup.controllers"); err == nil {
 		return "cgroup v2"
+	}
+	if _, err := os.Stat(cgroupRoot + "/unified"); err == nil {
+		return "cgroup v1, hugetlb taken out of the cgroup2 tree for the measurement (crun refuses a hybrid)"
 	}
 	return "cgroup v1"
 }

@@ -9,7 +9,7 @@ import (
 
 // waitingMemory creates a container with each runtime and reads the threads and the
 // memory of the process that waits for `start`.
-func waitingMemory(peers []peer, bundle string) ([]row, error) {
+func waitingMemory(peers []peer) ([]row, error) {
 	rows := []row{
 		{what: "created, waiting: threads", limit: 1},
 		{what: "created, waiting: anonymous memory", unit: "KiB", limit: 100},
@@ -19,7 +19,7 @@ func waitingMemory(peers []peer, bundle string) ([]row, error) {
 		rows[i].got = map[string]value{}
 	}
 	for _, p := range peers {
-		numbers, err := waitingNumbers(p, bundle)
+		numbers, err := waitingNumbers(p)
 		if err != nil {
 			return nil, err
 		}
@@ -31,8 +31,8 @@ func waitingMemory(peers []peer, bundle string) ([]row, error) {
 }
 
 // waitingNumbers gives threads, anonymous and resident KiB of one runtime's process.
-func waitingNumbers(p peer, bundle string) ([]float64, error) {
-	if err := p.must("create", "-b", bundle, "bench"); err != nil {
+func waitingNumbers(p peer) ([]float64, error) {
+	if err := p.must("create", "-b", p.bundles.sleep, "bench"); err != nil {
 		return nil, err
 	}
 	out, err := p.command("state", "bench").Output()
