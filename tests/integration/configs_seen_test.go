@@ -133,14 +133,8 @@ func capMask(names []string) uint64 {
 	return mask
 }
 
-// capNumber is the kernel's number of a capability, which is its place in this list.
-func capNumber(name string) int {
-	return slices.Index(strings.Fields(`CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
-		LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
-		SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE
-		AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF
-		CHECKPOINT_RESTORE`), strings.TrimPrefix(name, "CAP_"))
-}
+// capNumber is the kernel's number of a capability.
+func capNumber(name string) int { return slices.Index(rttest.AllCaps(), name) }
 
 func securityFlags(s *seen) {
 	nnp, seccomp := "0", "0"

@@ -119,6 +119,23 @@ func (r *Result) Fails(words ...string) *Result {
 	return r
 }
 
+// FailsNaming fails the test unless the command exited with 1 and an error on stderr. rt's is one line with each of
+// the words in it, the field at fault among them; peers word theirs in their own ways.
+func (r *Result) FailsNaming(words ...string) *Result {
+	r.t.Helper()
+	r.Fails()
+	if r.Stderr == "" {
+		r.t.Fatalf("no error on stderr: %s", r)
+	}
+	if !IsRT(r.t) {
+		return r
+	}
+	if strings.Count(strings.TrimSpace(r.Stderr), "\n") > 0 {
+		r.t.Errorf("want an error of one line: %s", r)
+	}
+	return r.Fails(words...)
+}
+
 // Prints fails the test unless stdout, trimmed, is this.
 func (r *Result) Prints(want string) *Result {
 	r.t.Helper()

@@ -1,6 +1,10 @@
 package rttest
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // DefaultCaps are the fourteen capabilities that engines give a container.
 var DefaultCaps = []string{
@@ -87,4 +91,17 @@ func (b *Bundle) MapIDs(first, size uint32) *Bundle {
 	b.Spec.Linux.UIDMappings, b.Spec.Linux.GIDMappings = m, m
 	b.chown(int(first))
 	return b
+}
+
+// AllCaps are the names of all capabilities, in the kernel's order.
+func AllCaps() []string {
+	list := strings.Fields(`CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
+		LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT
+		SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE
+		AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF
+		CHECKPOINT_RESTORE`)
+	for i := range list {
+		list[i] = "CAP_" + list[i]
+	}
+	return list
 }
