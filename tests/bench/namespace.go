@@ -9,7 +9,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,6 +69,7 @@ func reap() error {
 	_ = unix.Kill(-1, unix.SIGKILL) // containers that a failure left behind
 	waitAll(0)
 	sweepCgroups()
+	hugetlbBack()
 	os.Exit(status)
 	return nil
 }
@@ -108,6 +111,7 @@ func prepareMounts() error {
 
 const (
 	cgroupRoot   = "/sys/fs/cgroup"
+	copiedTree   = "/run/cgroup"
 	cgroupParent = "/rt-bench" // every container of a measurement lives below it
 )
 
@@ -139,7 +143,7 @@ func hugetlbAsV1(dir string) error {
 	if unix.Statfs(filepath.Join(dir, "hugetlb"), &st) == nil && st.Type == unix.CGROUP_SUPER_MAGIC {
 		return nil
 	}
-	tree := "/run/cgroup"
+	tree := copiedTree
 	if err := copyMounts(dir, tree); err != nil {
 		return err
 	}
@@ -154,6 +158,37 @@ func hugetlbAsV1(dir string) error {
 		return &fs.PathError{Op: "bind " + tree, Path: dir, Err: err}
 	}
 	return nil
+}
+
+// hugetlbBack gives hugetlb back to the cgroup2 tree. A v1 hierarchy outlives its last
+// mount when a removed cgroup is not yet freed at that moment (a matter of RCU): then
+// it is mounted and unmounted again.
+func hugetlbBack() {
+	huge := filepath.Join(copiedTree, "hugetlb")
+	_ = unix.Unmount(filepath.Join(cgroupRoot, "hugetlb"), unix.MNT_DETACH) // EINVAL: it was never moved
+	for range 5 {
+		if unix.Unmount(huge, unix.MNT_DETACH) != nil || eventually(func() bool { return !hugetlbIsV1() }) {
+			return
+		}
+		_ = unix.Mount("cgroup", huge, "cgroup", 0, "hugetlb") // the next round's unmount says if not
+	}
+}
+
+// eventually waits up to two seconds for a condition.
+func eventually(holds func() bool) bool {
+	for range 40 {
+		if holds() {
+			return true
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return false
+}
+
+// hugetlbIsV1 tells whether the controller sits in a hierarchy of its own.
+func hugetlbIsV1() bool {
+	f := strings.Fields(firstOf("/proc/cgroups", "hugetlb")) // hierarchy, cgroups, enabled
+	return len(f) > 0 && f[0] != "0"
 }
 
 // copyMounts makes a tmpfs at to with the directories and links of from, each
