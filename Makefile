@@ -1,0 +1,66 @@
+# Each target is a command or two that can as well be typed by hand.
+PREFIX   ?= /usr/local
+GO       ?= go
+CC       := gcc
+VERSION  := $(shell cat VERSION)
+COMMIT   := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+TAGS     := netgo,osusergo,urfave_cli_no_docs
+LDFLAGS  := -s -w -linkmode external -extldflags -static -X rt/internal/cli.version=$(VERSION) -X rt/internal/cli.commit=$(COMMIT)
+CFLAGS   := -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wformat=2 -Werror
+PACKAGES := gcc libc6-dev libseccomp-dev pkg-config busybox-static ca-certificates
+FUZZTIME ?= 10s
+
+# tests/deps.sh puts a Go toolchain here where there is none, or one that is too old.
+export PATH := $(CURDIR)/bin/go/bin:$(PATH)
+
+# Integration tests are all that needs root; everything else is a unit test.
+GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
+UNIT         = $(GOTEST) $$($(GO) list ./... | grep -v ^rt/tests/integration)
+INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
+
+.PHONY: all deps install test unit integration lint fuzz demo bench clean
+
+all:
+	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
+
+deps:
+	@tests/deps.sh $(PACKAGES)
+
+install: all
+	install -D -m 0755 rt $(DESTDIR)$(PREFIX)/bin/rt
+
+test: deps all lint
+	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION)
+
+unit:
+	@$(GO) run ./tests/internal/testsum $(UNIT)
+
+integration: all
+	@$(GO) run ./tests/internal/testsum $(INTEGRATION)
+
+lint: bin/staticcheck
+	@test -z "$$($$($(GO) env GOROOT)/bin/gofmt -l . | tee /dev/stderr)"
+	$(GO) vet -tags $(TAGS) ./...
+	bin/staticcheck -tags $(TAGS) ./...
+	@for f in nsenter/*.c; do $(CC) $(CFLAGS) -c -o /dev/null $$f || exit 1; done
+
+bin/staticcheck:
+	GOBIN=$(CURDIR)/bin $(GO) install honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+fuzz:
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list ^Fuzz $$p | grep ^Fuzz); do \
+		$(GO) test -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+demo: PACKAGES += jq
+demo: deps all
+	@tests/demo.sh ./rt
+
+bench: PACKAGES += crun hyperfine
+bench: deps all bin/peers/runc
+	$(GO) run ./tests/bench -o docs/benchmarks.md
+
+bin/peers/runc:
+	GOBIN=$(CURDIR)/bin/peers $(GO) install -trimpath -tags seccomp -ldflags "-s -w" github.com/opencontainers/runc@v1.5.2
+
+clean:
+	rm -rf rt bin
