@@ -83,10 +83,11 @@ const (
 	AskHooks             // run the hooks of the runtime's namespaces
 	AskHookFile          // hand over the state that the container's own hooks read
 	AskConsole           // take the terminal's master
+	AskTime              // write timens_offsets of the asking process
 )
 
 func (q Question) String() string {
-	return [...]string{"nothing", "user map", "hooks", "hook state", "console"}[q]
+	return [...]string{"nothing", "user map", "hooks", "hook state", "console", "time offsets"}[q]
 }
 
 // Step is one operation of a plan and where it came from.

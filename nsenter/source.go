@@ -7,14 +7,14 @@ type SourceKind uint8
 // ordinary error of the parent, and nothing on the host side is resolved again
 // after entering.
 const (
-	NoSource     SourceKind = iota
-	Namespace               // Path, of type Type (CLONE_NEW…)
-	Tree                    // a detached copy of the mounts at Path
-	Directory               // Path, O_PATH
-	CgroupTasks             // the Index-th v1 tasks file of the container's cgroup
-	CgroupDir               // the container's v2 cgroup, to be born in
-	NullDevice              // a detached copy of /dev/null, checked to be char 1:3
-	StartSocket             // the socket on which `rt start` will call
+	NoSource    SourceKind = iota
+	Namespace              // Path, of type Type (CLONE_NEW…)
+	Tree                   // a detached copy of the mounts at Path
+	Directory              // Path, O_PATH
+	CgroupTasks            // the Index-th v1 tasks file of the container's cgroup; -1: cgroup.procs in Path
+	CgroupDir              // the container's v2 cgroup, to be born in
+	NullDevice             // a detached copy of /dev/null, checked to be char 1:3
+	StartSocket            // the socket on which `rt start` will call
 )
 
 // Source is an fd that a step takes, described; opening it is the parent's.

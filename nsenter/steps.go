@@ -24,7 +24,9 @@ type Arg struct {
 }
 
 // Num is a numeric argument.
-func Num[T ~int | ~int32 | ~uint32 | ~int64 | ~uint64 | ~uintptr](n T) Arg { return Arg{Num: uint64(n)} }
+func Num[T ~int | ~int32 | ~uint32 | ~int64 | ~uint64 | ~uintptr](n T) Arg {
+	return Arg{Num: uint64(n)}
+}
 
 // Text is an argument passed by address.
 func Text(s string) Arg { return Arg{Text: s, isText: true} }

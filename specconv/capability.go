@@ -2,6 +2,7 @@ package specconv
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -57,6 +58,14 @@ var capabilities = [...]string{
 func CapabilityBit(name string) (int, bool) {
 	i := slices.Index(capabilities[:], name)
 	return i, i >= 0
+}
+
+// CapabilityName is the name of a capability, or its number for one that the specification does not know.
+func CapabilityName(n int) string {
+	if n >= 0 && n < len(capabilities) {
+		return capabilities[n]
+	}
+	return strconv.Itoa(n)
 }
 
 // CapabilityNames is the capabilities known here up to the number last, in the order of their numbers.

@@ -45,6 +45,9 @@ func (a *app) prepare(id string, o *libcontainer.CreateOptions, detach bool) (*s
 		}
 	}
 	o.Rootless = a.isRootless()
+	if a.log.least >= levelDebug {
+		o.Trace = a.logStep
+	}
 	spec, err := a.load(o)
 	if err != nil {
 		return nil, err
@@ -56,6 +59,11 @@ func (a *app) prepare(id string, o *libcontainer.CreateOptions, detach bool) (*s
 		return nil, err
 	}
 	return spec, a.makeRoot()
+}
+
+// logStep tells what the stage inside the container did, which logs nothing itself.
+func (a *app) logStep(row libcontainer.TraceRow) {
+	a.log.debugf("step %d, %s: %s", row.Index, row.Took, row.Step.What)
 }
 
 // load reads config.json of the bundle, and makes o name both.

@@ -53,15 +53,7 @@ func (a *app) states() ([]libcontainer.State, error) {
 		}
 		return nil, err
 	}
-	containers, err := a.store().List()
-	if err != nil {
-		return nil, err
-	}
-	var states []libcontainer.State
-	for _, c := range containers {
-		states = append(states, c.State())
-	}
-	return states, nil
+	return a.store().States()
 }
 
 func printIDs(w io.Writer, states []libcontainer.State) error {

@@ -20,7 +20,11 @@ Example: rt state web1`,
 			if err != nil {
 				return err
 			}
-			return printState(a.out, container.State())
+			state, err := container.State()
+			if err != nil {
+				return err
+			}
+			return printState(a.out, state)
 		}),
 	}
 }

@@ -1,0 +1,247 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/cgroups"
+	"rt/libcontainer/terminal"
+	"rt/nsenter"
+)
+
+// birth is a container that is being made: everything between the first side
+// effect and the stage that waits to execute the program.
+type birth struct {
+	*Container
+	spec   *specs.Spec
+	opts   CreateOptions
+	plan   *Plan
+	cgroup *cgroups.Cgroup
+	home   cgroups.Birth
+	stage  *nsenter.Stage
+	pidfd  int // of init; -1 before it is born
+	master *os.File
+	passwd int // the image's /etc/passwd, -1 for none
+	stdio  [3]uintptr
+	undo   []func()
+	parked bool
+
+	hookOutput *os.File // what the container's own hooks print
+}
+
+// Create makes the container and leaves its stage waiting for Start. On error nothing is left of it.
+func (s *Store) Create(spec *specs.Spec, o CreateOptions) (*Container, error) {
+	b := s.newBirth(spec, o)
+	b.parked = true
+	if err := b.make(); err != nil {
+		b.abandon()
+		return nil, err
+	}
+	if err := b.finish(); err != nil {
+		b.abandon()
+		return nil, err
+	}
+	return b.Container, nil
+}
+
+func (s *Store) newBirth(spec *specs.Spec, o CreateOptions) *birth {
+	return &birth{Container: &Container{store: s}, spec: spec, opts: o, pidfd: -1, passwd: -1, stdio: [3]uintptr{0, 1, 2}}
+}
+
+// started is the outcome of starting a stage.
+type started struct {
+	stage *nsenter.Stage
+	err   error
+}
+
+// make goes as far as a stage that waits with everything in place. The stage is
+// started first and boots while the config is compiled and the cgroup made.
+func (b *birth) make() error {
+	if err := b.checkPreserved(); err != nil {
+		return err
+	}
+	starting := make(chan started, 1)
+	go func() {
+		stage, err := nsenter.Start(b.stdio, b.opts.PreserveFDs+listenFDs(), nil)
+		starting <- started{stage, err}
+	}()
+	err := b.prepare()
+	s := <-starting
+	if s.err == nil {
+		b.stage = s.stage
+	}
+	if err != nil {
+		return err
+	}
+	if s.err != nil {
+		return fmt.Errorf("start the stage: %w", s.err)
+	}
+	if err := b.sendPlan(); err != nil {
+		return err
+	}
+	return b.serve()
+}
+
+// prepare leaves a record before anything else, so that delete finds what a killed create leaves behind.
+func (b *birth) prepare() error {
+	var err error
+	if b.cgroup, err = openCgroup(b.spec, b.opts); err != nil {
+		return err
+	}
+	if b.entry, err = b.store.make(b.opts.ID); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, func() { b.entry.remove(); b.entry.close() })
+	b.fillRecord()
+	if err = b.entry.write(&b.record); err != nil {
+		return err
+	}
+	if err = b.makeCgroup(); err != nil {
+		return err
+	}
+	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), cgroup: b.cgroup, parked: b.parked,
+		seccompCache: filepath.Join(b.store.Root, cacheName)}
+	b.plan, err = c.compile()
+	return err
+}
+
+func (b *birth) makeCgroup() error {
+	var r *specs.LinuxResources
+	if b.spec.Linux != nil {
+		r = b.spec.Linux.Resources
+	}
+	if err := b.cgroup.Create(r); err != nil {
+		return err
+	}
+	b.undo = append(b.undo, func() { b.cgroup.Remove() })
+	var err error
+	b.home, err = b.cgroup.Birth()
+	return err
+}
+
+func (b *birth) fillRecord() {
+	b.record = record{Version: recordVersion, OCIVersion: b.spec.Version, ID: b.opts.ID, Bundle: b.opts.Bundle,
+		Rootfs: rootPath(b.spec, b.opts.Bundle), Created: time.Now().UTC(), Creating: true, Annotations: b.spec.Annotations,
+		Cgroup: b.cgroup.State()}
+	b.record.CgroupPaths = b.record.Cgroup.Paths
+	ns := sortNamespaces(b.spec)
+	b.record.OwnPidNS = ns.create&unix.CLONE_NEWPID != 0
+	if h := b.spec.Hooks; h != nil && len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0 {
+		b.record.Hooks = &specs.Hooks{StartContainer: h.StartContainer, Poststart: h.Poststart, Poststop: h.Poststop}
+	}
+}
+
+// checkPreserved: a gap in the preserved fds would be filled by one of ours.
+func (b *birth) checkPreserved() error {
+	for fd := 3; fd < 3+b.opts.PreserveFDs+listenFDs(); fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("--preserve-fds (and LISTEN_FDS) name fd %d, which is not open: %w", fd, err)
+		}
+	}
+	return nil
+}
+
+func (b *birth) sendPlan() error {
+	data, err := b.plan.Encode()
+	if err != nil {
+		return err
+	}
+	f, err := nsenter.Memfd("rt:plan", data)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	trace := int32(0)
+	if b.opts.Trace != nil {
+		trace = 1
+	}
+	return b.stage.Send(nsenter.MsgPlan, trace, "", int(f.Fd()))
+}
+
+// finish publishes a container that waits for start: record, pid file, sockets; then the stage is let go.
+func (b *birth) finish() error {
+	if err := b.publish(); err != nil {
+		return err
+	}
+	if err := b.stage.Send(nsenter.MsgPark, 0, b.homeVariable()); err != nil {
+		return err
+	}
+	b.release()
+	return nil
+}
+
+func (b *birth) publish() error {
+	b.record.Creating = false
+	b.record.Cgroup = b.cgroup.State()
+	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
+	if err := b.entry.write(&b.record); err != nil {
+		return err
+	}
+	if b.opts.PidfdSocket != "" {
+		if err := terminal.SendFD(b.opts.PidfdSocket, "init", uintptr(b.pidfd)); err != nil {
+			return fmt.Errorf("--pidfd-socket: %w", err)
+		}
+	}
+	return b.writePidFile()
+}
+
+// writePidFile is atomic: who watches for the file never reads half a number.
+func (b *birth) writePidFile() error {
+	name := b.opts.PidFile
+	if name == "" {
+		return nil
+	}
+	tmp := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d", filepath.Base(name), os.Getpid()))
+	if err := os.WriteFile(tmp, fmt.Append(nil, b.record.Pid), 0o644); err != nil {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	if err := os.Rename(tmp, name); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	b.undo = append(b.undo, func() { os.Remove(name) })
+	return nil
+}
+
+// release lets go of what only the making needed.
+func (b *birth) release() {
+	b.stage.Close()
+	b.home.Close()
+	if b.passwd >= 0 {
+		unix.Close(b.passwd)
+		b.passwd = -1
+	}
+	if b.master != nil && b.opts.ConsoleSocket != "" {
+		b.master.Close()
+		b.master = nil
+	}
+	reap(b.stage.Pid)
+}
+
+// abandon undoes a birth that failed, the latest first: the processes, the cgroup, the record.
+func (b *birth) abandon() {
+	if b.stage != nil {
+		b.release()
+		b.endInit()
+	}
+	for i := len(b.undo) - 1; i >= 0; i-- {
+		b.undo[i]()
+	}
+}
+
+// endInit kills init and what it may have started, and waits for it: it is our child.
+func (b *birth) endInit() {
+	if b.pidfd < 0 {
+		return
+	}
+	unix.PidfdSendSignal(b.pidfd, unix.SIGKILL, nil, 0)
+	b.cgroup.Kill(unix.SIGKILL)
+	reap(b.record.Pid)
+	unix.Close(b.pidfd)
+	b.pidfd = -1
+}

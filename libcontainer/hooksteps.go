@@ -1,0 +1,73 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"rt/nsenter"
+)
+
+// hookSteps are the hooks that run before the pivot: prestart and createRuntime
+// by rt outside, then createContainer by the stage inside (config.md, "POSIX-platform Hooks").
+func (c *compiler) hookSteps() {
+	h := c.spec.Hooks
+	if h == nil {
+		return
+	}
+	runtime := len(h.Prestart)+len(h.CreateRuntime) > 0 //nolint:staticcheck // prestart is deprecated, not gone
+	if runtime {
+		c.plan.Add(nsenter.Ask("hooks", "let rt run the prestart and createRuntime hooks", nsenter.AskHooks))
+	}
+	if len(h.CreateContainer) == 0 {
+		return
+	}
+	c.plan.Add(nsenter.Ask("hooks.createContainer", "take the state for the hooks", nsenter.AskHookFile))
+	for i, hook := range h.CreateContainer {
+		c.plan.Add(hookStep(fmt.Sprintf("hooks.createContainer[%d]", i), hook, hookEnv(hook, os.Environ())))
+	}
+}
+
+// startHookSteps run just before the program; they get its environment when they have none of their own.
+func (c *compiler) startHookSteps() {
+	if c.spec.Hooks == nil {
+		return
+	}
+	var env []string
+	if c.spec.Process != nil {
+		env = c.environment(c.spec.Process)
+	}
+	for i, hook := range c.spec.Hooks.StartContainer {
+		c.plan.Add(hookStep(fmt.Sprintf("hooks.startContainer[%d]", i), hook, hookEnv(hook, env)))
+	}
+}
+
+func hookEnv(h specs.Hook, inherited []string) []string {
+	if h.Env == nil {
+		return inherited
+	}
+	return h.Env
+}
+
+func hookStep(from string, h specs.Hook, env []string) nsenter.Step {
+	args := h.Args
+	if len(args) == 0 {
+		args = []string{h.Path}
+	}
+	timeout := uint64(0)
+	if h.Timeout != nil {
+		timeout = uint64(*h.Timeout) * 1000
+	}
+	return nsenter.Simple(nsenter.OpHook, from, "run "+h.Path+" in the container", []uint64{timeout}, h.Path, nsenter.List(args), nsenter.List(env))
+}
+
+// listenFDs is how many sockets systemd's protocol (sd_listen_fds(3)) hands to us, from fd 3 on.
+func listenFDs() int {
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}

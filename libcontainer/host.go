@@ -1,0 +1,84 @@
+package libcontainer
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is what a plan depends on beyond the config and the options. It is read
+// once, so that a plan can be compiled and printed without touching anything.
+type host struct {
+	lastCap int
+	keyring bool // the kernel has keyrings
+	kcore   bool
+}
+
+func probeHost() host {
+	h := host{lastCap: lastCapability(), keyring: hasKeyrings()}
+	h.kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
+	return h
+}
+
+// lastCapability asks the kernel for the highest capability it knows.
+func lastCapability() int {
+	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err == nil {
+		if n, err := strconv.Atoi(string(bytes.TrimSpace(b))); err == nil {
+			return n
+		}
+	}
+	return unix.CAP_LAST_CAP
+}
+
+// hasKeyrings is false on kernels built without CONFIG_KEYS: there is nothing to keep apart then.
+func hasKeyrings() bool {
+	_, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
+	return err != unix.ENOSYS
+}
+
+// procfsMounts lists the host's procfs and sysfs mounts. Only --no-pivot needs
+// them; no other command parses mountinfo, which grows with the host.
+func procfsMounts() ([]string, error) {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for line := range strings.Lines(string(b)) {
+		head, tail, _ := strings.Cut(line, " - ")
+		f, t := strings.Fields(head), strings.Fields(tail)
+		if len(f) > 4 && len(t) > 0 && (t[0] == "proc" || t[0] == "sysfs") {
+			dirs = append(dirs, unescapeMount(f[4]))
+		}
+	}
+	// The deepest first, though MNT_DETACH takes what is below along.
+	for i, j := 0, len(dirs)-1; i < j; i, j = i+1, j-1 {
+		dirs[i], dirs[j] = dirs[j], dirs[i]
+	}
+	return topmost(dirs), nil
+}
+
+// topmost drops directories below another one of the list: they go with it.
+func topmost(dirs []string) []string {
+	var top []string
+	for _, d := range dirs {
+		below := false
+		for _, o := range dirs {
+			below = below || (o != d && strings.HasPrefix(d, strings.TrimSuffix(o, "/")+"/"))
+		}
+		if !below {
+			top = append(top, filepath.Clean(d))
+		}
+	}
+	return top
+}
+
+// unescapeMount undoes mountinfo's octal escapes of space, tab, newline and backslash.
+func unescapeMount(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}

@@ -1,0 +1,28 @@
+package libcontainer
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/specconv"
+)
+
+// raiseLimit lifts the hard limit of a process to what the config asks for, if it is below.
+func raiseLimit(pid int, l specs.POSIXRlimit) error {
+	n, ok := specconv.RlimitNumber(l.Type)
+	if !ok {
+		return fmt.Errorf("unknown limit %q", l.Type)
+	}
+	var now unix.Rlimit
+	if err := unix.Prlimit(pid, n, nil, &now); err != nil {
+		return os.NewSyscallError("prlimit", err)
+	}
+	if l.Hard <= now.Max {
+		return nil
+	}
+	now.Max = l.Hard
+	return os.NewSyscallError("prlimit", unix.Prlimit(pid, n, &now, nil))
+}

@@ -1,0 +1,131 @@
+package libcontainer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/nsenter"
+)
+
+// schedulingSteps are process.scheduler, process.ioPriority and linux.memoryPolicy.
+func (c *compiler) schedulingSteps(proc *specs.Process) error {
+	if s := proc.Scheduler; s != nil {
+		attr, err := schedAttr(s)
+		if err != nil {
+			return err
+		}
+		c.plan.Add(nsenter.Syscall("process.scheduler", "set the scheduler "+string(s.Policy), unix.SYS_SCHED_SETATTR,
+			nsenter.Num(0), nsenter.Text(attr), nsenter.Num(0)))
+	}
+	if p := proc.IOPriority; p != nil {
+		class, err := ioClass(p.Class)
+		if err != nil {
+			return err
+		}
+		c.plan.Add(nsenter.Syscall("process.ioPriority", fmt.Sprintf("set the I/O priority %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET,
+			nsenter.Num(1), nsenter.Num(0), nsenter.Num(class<<13|p.Priority)))
+	}
+	if c.spec.Linux != nil && c.spec.Linux.MemoryPolicy != nil {
+		return c.memoryPolicyStep(c.spec.Linux.MemoryPolicy)
+	}
+	return nil
+}
+
+// schedAttr is struct sched_attr of sched_setattr(2), its first version of 48 bytes.
+func schedAttr(s *specs.Scheduler) (string, error) {
+	policy, ok := lookup(string(s.Policy), "SCHED_OTHER", unix.SCHED_NORMAL, "SCHED_FIFO", unix.SCHED_FIFO, "SCHED_RR", unix.SCHED_RR,
+		"SCHED_BATCH", unix.SCHED_BATCH, "SCHED_ISO", 4, "SCHED_IDLE", unix.SCHED_IDLE, "SCHED_DEADLINE", unix.SCHED_DEADLINE)
+	if !ok {
+		return "", fmt.Errorf("process.scheduler.policy: unknown policy %q", s.Policy)
+	}
+	flags := 0
+	for i, f := range s.Flags {
+		bit, ok := lookup(string(f), "SCHED_FLAG_RESET_ON_FORK", 1, "SCHED_FLAG_RECLAIM", 2, "SCHED_FLAG_DL_OVERRUN", 4,
+			"SCHED_FLAG_KEEP_POLICY", 8, "SCHED_FLAG_KEEP_PARAMS", 16, "SCHED_FLAG_UTIL_CLAMP_MIN", 32, "SCHED_FLAG_UTIL_CLAMP_MAX", 64)
+		if !ok {
+			return "", fmt.Errorf("process.scheduler.flags[%d]: unknown flag %q", i, f)
+		}
+		flags |= bit
+	}
+	le := binary.NativeEndian
+	b := le.AppendUint32(nil, 48)
+	b = le.AppendUint32(b, uint32(policy))
+	b = le.AppendUint64(b, uint64(flags))
+	b = le.AppendUint32(b, uint32(s.Nice))
+	b = le.AppendUint32(b, uint32(s.Priority))
+	for _, n := range []uint64{s.Runtime, s.Deadline, s.Period} {
+		b = le.AppendUint64(b, n)
+	}
+	return string(b), nil
+}
+
+func ioClass(class specs.IOPriorityClass) (int, error) {
+	n, ok := lookup(string(class), string(specs.IOPRIO_CLASS_RT), 1, string(specs.IOPRIO_CLASS_BE), 2, string(specs.IOPRIO_CLASS_IDLE), 3)
+	if !ok {
+		return 0, fmt.Errorf("process.ioPriority.class: unknown class %q", class)
+	}
+	return n, nil
+}
+
+func (c *compiler) memoryPolicyStep(m *specs.LinuxMemoryPolicy) error {
+	mode, ok := lookup(string(m.Mode), "MPOL_DEFAULT", 0, "MPOL_PREFERRED", 1, "MPOL_BIND", 2, "MPOL_INTERLEAVE", 3,
+		"MPOL_LOCAL", 4, "MPOL_PREFERRED_MANY", 5, "MPOL_WEIGHTED_INTERLEAVE", 6)
+	if !ok {
+		return fmt.Errorf("linux.memoryPolicy.mode: unknown mode %q", m.Mode)
+	}
+	for i, f := range m.Flags {
+		bit, ok := lookup(string(f), "MPOL_F_STATIC_NODES", 1<<15, "MPOL_F_RELATIVE_NODES", 1<<14, "MPOL_F_NUMA_BALANCING", 1<<13)
+		if !ok {
+			return fmt.Errorf("linux.memoryPolicy.flags[%d]: unknown flag %q", i, f)
+		}
+		mode |= bit
+	}
+	nodes, err := nodeMask(m.Nodes)
+	if err != nil {
+		return err
+	}
+	c.plan.Add(nsenter.Syscall("linux.memoryPolicy", fmt.Sprintf("set the memory policy %s %s", m.Mode, m.Nodes), unix.SYS_SET_MEMPOLICY,
+		nsenter.Num(mode), nsenter.Text(nodes), nsenter.Num(len(nodes)*8)))
+	return nil
+}
+
+// nodeMask turns "0-3,7" into the bit mask that set_mempolicy(2) reads.
+func nodeMask(list string) (string, error) {
+	var mask []byte
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		first, last, isRange := strings.Cut(part, "-")
+		lo, err1 := strconv.ParseUint(first, 10, 16)
+		hi, err2 := lo, error(nil)
+		if isRange {
+			hi, err2 = strconv.ParseUint(last, 10, 16)
+		}
+		if err1 != nil || err2 != nil || hi < lo {
+			return "", fmt.Errorf("linux.memoryPolicy.nodes: %q is not a list of nodes", list)
+		}
+		for n := lo; n <= hi; n++ {
+			for uint64(len(mask)) <= n/64*8+7 {
+				mask = append(mask, 0)
+			}
+			mask[n/8] |= 1 << (n % 8)
+		}
+	}
+	return string(mask), nil
+}
+
+// lookup finds name in a list of name, number pairs.
+func lookup(name string, pairs ...any) (int, bool) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] == name {
+			return pairs[i+1].(int), true
+		}
+	}
+	return 0, false
+}

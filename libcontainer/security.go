@@ -1,0 +1,84 @@
+package libcontainer
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/nsenter"
+)
+
+// procSteps make a procfs that is mounted nowhere. Whatever is written to
+// /proc goes through it: no mount, image or process can redirect it
+// (CVE-2019-16884, CVE-2025-52881).
+func (c *compiler) procSteps(from string) {
+	if c.procReady() {
+		return
+	}
+	c.plan.Add(nsenter.MountDetached(from, "prepare a private procfs", nsenter.Filesystem{
+		Type: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+	}, nsenter.SlotProc))
+}
+
+func (c *compiler) procReady() bool {
+	return slices.ContainsFunc(c.plan.Steps, func(s nsenter.Step) bool {
+		return s.Op == nsenter.OpSlot && s.Num[0] == uint64(nsenter.SlotProc) ||
+			s.Op == nsenter.OpMount && s.Num[2] == uint64(nsenter.SlotProc)+1
+	})
+}
+
+// sysctlSteps come after the hooks: they may bring the network devices that a sysctl names.
+func (c *compiler) sysctlSteps() {
+	if c.spec.Linux == nil || len(c.spec.Linux.Sysctl) == 0 {
+		return
+	}
+	c.procSteps("linux.sysctl")
+	for _, name := range slices.Sorted(maps.Keys(c.spec.Linux.Sysctl)) {
+		value := c.spec.Linux.Sysctl[name]
+		c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "linux.sysctl."+name, "set "+name+" to "+value, nil, "sys/"+sysctlPath(name), value))
+	}
+}
+
+// sysctlPath: net.ipv4.ip_forward, or with slashes when a part has a dot (net/ipv4/conf/eth0.1/forwarding).
+func sysctlPath(name string) string {
+	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '/' {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, name)
+}
+
+// labelSteps set what the next execve is confined by.
+func (c *compiler) labelSteps(proc *specs.Process) {
+	if a := proc.ApparmorProfile; a != "" {
+		c.procSteps("process.apparmorProfile")
+		c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "process.apparmorProfile", "confine the process by AppArmor profile "+a, nil,
+			"thread-self/attr/apparmor/exec", "exec "+a))
+	}
+	if l := proc.SelinuxLabel; l != "" {
+		c.procSteps("process.selinuxLabel")
+		c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "process.selinuxLabel", "label the process "+l, nil, "thread-self/attr/exec", l))
+	}
+}
+
+func (c *compiler) consoleStep() {
+	proc := c.spec.Process
+	if proc == nil || !proc.Terminal {
+		return
+	}
+	s := nsenter.Simple(nsenter.OpConsole, "process.terminal", "open a terminal", []uint64{uint64(proc.User.UID), uint64(nsenter.AskConsole)}, "")
+	if c.plan.ns.has(unix.CLONE_NEWNS) {
+		s.What, s.Text[0] = "open a terminal as /dev/console", "/dev/console"
+	}
+	c.plan.Add(s)
+}

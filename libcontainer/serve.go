@@ -1,0 +1,391 @@
+package libcontainer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/libcontainer/hooks"
+	"rt/libcontainer/terminal"
+	"rt/nsenter"
+)
+
+// TraceRow is the time that one step took.
+type TraceRow struct {
+	Index int
+	Step  nsenter.Step
+	Took  time.Duration
+}
+
+// serve walks the plan beside the stage: it opens what each step takes and
+// answers each question, in the plan's order and no other. The stage is treated
+// as hostile: a message that the plan does not call for now ends the birth.
+func (b *birth) serve() error {
+	var batch []int
+	flush := func() error {
+		err := b.feed(batch)
+		batch = batch[:0]
+		return err
+	}
+	for _, s := range b.plan.Steps {
+		if s.Feed.Kind != nsenter.NoSource {
+			if s.Feed.IDMap != nil { // needs init's user namespace, so what comes before must have happened
+				if err := flush(); err != nil {
+					return err
+				}
+				if err := b.awaitBirth(); err != nil {
+					return err
+				}
+			}
+			fd, err := b.open(s.Feed)
+			if err != nil {
+				flush()
+				return fmt.Errorf("%s: %s: %w", s.From, s.What, err)
+			}
+			batch = append(batch, fd)
+		}
+		if q, asks := question(s); asks || len(batch) == nsenter.MaxFDs {
+			if err := flush(); err != nil {
+				return err
+			}
+			if !asks {
+				continue
+			}
+			if err := b.answer(q, s.Op == nsenter.OpWait); err != nil {
+				return err
+			}
+			if s.Op == nsenter.OpWait {
+				return nil
+			}
+		}
+	}
+	return errors.New("the plan does not wait for start")
+}
+
+func question(s nsenter.Step) (nsenter.Question, bool) {
+	switch s.Op {
+	case nsenter.OpAsk:
+		return nsenter.Question(s.Num[0]), true
+	case nsenter.OpConsole:
+		return nsenter.AskConsole, true
+	case nsenter.OpWait:
+		return nsenter.AskNothing, true
+	}
+	return 0, false
+}
+
+// feed hands fds over and closes them here: few are open at a time, however many mounts there are.
+func (b *birth) feed(fds []int) error {
+	if len(fds) == 0 {
+		return nil
+	}
+	err := b.stage.Send(nsenter.MsgFDs, 0, "", fds...)
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		_, err = b.receive() // the stage has ended; its last word says why
+		if err == nil {
+			err = nsenter.ErrGone
+		}
+	}
+	return err
+}
+
+// answer waits for the question that is due and answers it.
+func (b *birth) answer(q nsenter.Question, ready bool) error {
+	m, err := b.receive()
+	if err != nil {
+		return err
+	}
+	if ready {
+		if m.Type != nsenter.MsgReady {
+			return fmt.Errorf("the stage said %d instead of being ready", m.Type)
+		}
+		b.passwd = m.FD
+		return b.raiseLimits()
+	}
+	if m.Type != nsenter.MsgAsk || nsenter.Question(m.Code) != q {
+		return fmt.Errorf("the stage asked for %d, not for %v", m.Code, q)
+	}
+	switch q {
+	case nsenter.AskUserMap:
+		err = b.writeUserMap()
+	case nsenter.AskTime:
+		err = b.writeTimeOffsets()
+	case nsenter.AskConsole:
+		err = b.takeConsole(m.FD)
+	case nsenter.AskHooks:
+		err = b.runHooks()
+	}
+	if err != nil {
+		return err
+	}
+	return b.reply(q)
+}
+
+func (b *birth) reply(q nsenter.Question) error {
+	if q != nsenter.AskHookFile {
+		return b.stage.Send(nsenter.MsgContinue, 0, "")
+	}
+	files, err := b.hookFiles(specs.StateCreating)
+	if err != nil {
+		return err
+	}
+	defer files.state.Close()
+	b.hookOutput = files.output
+	return b.stage.Send(nsenter.MsgContinue, 0, "", int(files.state.Fd()), int(files.output.Fd()))
+}
+
+// receive gives the next message that is for the plan; births and times are taken note of on the way.
+// A stage0 and init write to the same channel, so init's first word may come before the word of its birth.
+func (b *birth) receive() (*nsenter.Message, error) {
+	var early *nsenter.Message
+	for {
+		if early != nil && (b.pidfd >= 0 || !b.mustBeBorn(early)) {
+			return early, nil
+		}
+		m, err := b.stage.Receive()
+		if err != nil {
+			return nil, b.explainEnd(err)
+		}
+		switch m.Type {
+		case nsenter.MsgBorn:
+			if err := b.born(m); err != nil {
+				return nil, err
+			}
+		case nsenter.MsgTrace:
+			b.trace(m)
+		case nsenter.MsgError:
+			return nil, b.explain(m)
+		default:
+			early = m
+		}
+	}
+}
+
+// mustBeBorn: everything after the clone is said by init.
+func (b *birth) mustBeBorn(m *nsenter.Message) bool {
+	for i, s := range b.plan.Steps {
+		if s.Op == nsenter.OpClone {
+			return m.Step > i
+		}
+	}
+	return false
+}
+
+func (b *birth) awaitBirth() error {
+	for b.pidfd < 0 {
+		m, err := b.stage.Receive()
+		if err != nil {
+			return b.explainEnd(err)
+		}
+		switch m.Type {
+		case nsenter.MsgBorn:
+			return b.born(m)
+		case nsenter.MsgTrace:
+			b.trace(m)
+		case nsenter.MsgError:
+			return b.explain(m)
+		default:
+			return fmt.Errorf("the stage said %d before init was born", m.Type)
+		}
+	}
+	return nil
+}
+
+func (b *birth) trace(m *nsenter.Message) {
+	if b.opts.Trace != nil && m.Step < len(b.plan.Steps) {
+		b.opts.Trace(TraceRow{Index: m.Step, Step: b.plan.Steps[m.Step], Took: time.Duration(m.Code) * time.Microsecond})
+	}
+}
+
+// born takes note of init and gives it what only we may: limits above our own are raised before anything depends on them.
+func (b *birth) born(m *nsenter.Message) (err error) {
+	if b.pidfd >= 0 || m.FD < 0 {
+		return errors.New("the stage told of a birth twice or without a pidfd")
+	}
+	b.pidfd, b.record.Pid = m.FD, int(m.Code)
+	if _, b.record.StartTime, err = processStat(b.record.Pid); err != nil {
+		return fmt.Errorf("read the start time of init: %w", err)
+	}
+	return b.setOOMScore()
+}
+
+func (b *birth) setOOMScore() error {
+	if b.spec.Process == nil || b.spec.Process.OOMScoreAdj == nil {
+		return nil
+	}
+	score := strconv.Itoa(*b.spec.Process.OOMScoreAdj)
+	name := "/proc/" + strconv.Itoa(b.record.Pid) + "/oom_score_adj"
+	if err := writeFile(name, score); err != nil {
+		return hint(fmt.Errorf("process.oomScoreAdj: write %s: %w", score, err), "lowering it takes CAP_SYS_RESOURCE")
+	}
+	return nil
+}
+
+// raiseLimits lifts hard limits above what init inherited: that takes a
+// capability of the host's, which init may not have. The exact values it sets itself.
+func (b *birth) raiseLimits() error {
+	if b.spec.Process == nil {
+		return nil
+	}
+	for i, l := range b.spec.Process.Rlimits {
+		if err := raiseLimit(b.record.Pid, l); err != nil {
+			return hint(fmt.Errorf("process.rlimits[%d]: raise the hard limit of %s to %d: %w", i, l.Type, l.Hard, err),
+				"raising a hard limit takes CAP_SYS_RESOURCE")
+		}
+	}
+	return nil
+}
+
+func (b *birth) writeUserMap() error {
+	if err := b.awaitBirth(); err != nil {
+		return err
+	}
+	proc := "/proc/" + strconv.Itoa(b.record.Pid)
+	l := b.spec.Linux
+	for _, m := range []struct {
+		field, file string
+		maps        []specs.LinuxIDMapping
+	}{{"linux.uidMappings", "/uid_map", l.UIDMappings}, {"linux.gidMappings", "/gid_map", l.GIDMappings}} {
+		var text strings.Builder
+		for _, r := range m.maps {
+			fmt.Fprintf(&text, "%d %d %d\n", r.ContainerID, r.HostID, r.Size)
+		}
+		if err := writeFile(proc+m.file, text.String()); err != nil {
+			return fmt.Errorf("%s: %w", m.field, err)
+		}
+	}
+	return nil
+}
+
+func (b *birth) writeTimeOffsets() error {
+	var text strings.Builder
+	for clock, o := range b.spec.Linux.TimeOffsets {
+		fmt.Fprintf(&text, "%s %d %d\n", clock, o.Secs, o.Nanosecs)
+	}
+	err := writeFile("/proc/"+strconv.Itoa(b.stage.Pid)+"/timens_offsets", text.String())
+	if err != nil {
+		return hint(fmt.Errorf("linux.timeOffsets: %w", err), "the kernel refuses an offset that would make a clock negative or overflow")
+	}
+	return nil
+}
+
+func (b *birth) takeConsole(fd int) error {
+	if fd < 0 {
+		return errors.New("process.terminal: the stage sent no terminal")
+	}
+	master := os.NewFile(uintptr(fd), "ptmx")
+	if err := terminal.Prepare(master, b.spec.Process.ConsoleSize); err != nil {
+		master.Close()
+		return fmt.Errorf("process.terminal: %w", err)
+	}
+	b.master = master
+	if b.opts.ConsoleSocket == "" {
+		return nil
+	}
+	if err := terminal.SendFD(b.opts.ConsoleSocket, "/dev/ptmx", master.Fd()); err != nil {
+		return fmt.Errorf("--console-socket: %w", err)
+	}
+	return nil
+}
+
+// runHooks runs the hooks of the runtime's namespaces. They may ask `rt state` about the container, so its record comes first.
+func (b *birth) runHooks() error {
+	if err := b.entry.write(&b.record); err != nil {
+		return err
+	}
+	state := b.ociState(specs.StateCreating)
+	if err := hooks.Run("prestart", b.spec.Hooks.Prestart, state); err != nil { //nolint:staticcheck // deprecated, not gone
+		return err
+	}
+	return hooks.Run("createRuntime", b.spec.Hooks.CreateRuntime, state)
+}
+
+// hookFiles are the stdin and the output of hooks that the stage runs.
+type hookFiles struct{ state, output *os.File }
+
+func (c *Container) hookFiles(status specs.ContainerState) (hookFiles, error) {
+	state := c.ociState(status)
+	if c.record.OwnPidNS {
+		state.Pid = 1 // as the container itself sees it
+	}
+	data, err := json.Marshal(state)
+	if err != nil {
+		return hookFiles{}, err
+	}
+	in, err := nsenter.Memfd("rt:state", data)
+	if err != nil {
+		return hookFiles{}, err
+	}
+	fd, err := unix.MemfdCreate("rt:hook", unix.MFD_CLOEXEC)
+	if err != nil {
+		in.Close()
+		return hookFiles{}, os.NewSyscallError("memfd_create", err)
+	}
+	return hookFiles{state: in, output: os.NewFile(uintptr(fd), "rt:hook")}, nil
+}
+
+// homeVariable answers the question for HOME from the image's passwd: a file
+// that may be anything, read with a limit and by numbers only (CVE-2016-3697).
+func (b *birth) homeVariable() string {
+	if b.spec.Process == nil || hasHome(b.spec.Process.Env) {
+		return ""
+	}
+	home := "/"
+	if b.passwd >= 0 {
+		if h := readHome(b.passwd, b.spec.Process.User.UID); h != "" {
+			home = h
+		}
+	}
+	return "HOME=" + home
+}
+
+const maxPasswd = 1 << 20
+
+func readHome(fd int, uid uint32) string {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ""
+	}
+	data := make([]byte, min(st.Size, maxPasswd))
+	n, err := unix.Pread(fd, data, 0)
+	if err != nil && err != io.EOF {
+		return ""
+	}
+	return homeOf(data[:max(n, 0)], uid)
+}
+
+// homeOf finds the home of uid in the text of a passwd(5) file.
+func homeOf(passwd []byte, uid uint32) string {
+	want := strconv.FormatUint(uint64(uid), 10)
+	for line := range bytes.Lines(passwd) {
+		f := strings.Split(strings.TrimSpace(string(line)), ":")
+		if len(f) >= 6 && f[2] == want && strings.HasPrefix(f[5], "/") && len(f[5]) < 4000 {
+			return f[5]
+		}
+	}
+	return ""
+}
+
+func writeFile(name, text string) error {
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, []byte(text)); err != nil {
+		return &os.PathError{Op: "write", Path: name, Err: err}
+	}
+	return nil
+}
