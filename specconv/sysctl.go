@@ -3,6 +3,7 @@ package specconv
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -77,7 +78,7 @@ func (c *checker) sysctlFault(file string) string {
 		return "is the whole machine's, not the container's"
 	}
 	if c.namespace(owner) == nil {
-		return "needs a " + string(owner) + " namespace in linux.namespaces, or it would be the host's"
+		return strconv.Quote(string(owner)) + " is not in linux.namespaces, so it would be the host's"
 	}
 	return ""
 }
