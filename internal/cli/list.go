@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -47,13 +46,11 @@ func (a *app) listCommand() *cli.Command {
 // states of all containers. The default root comes with the first container,
 // so it may be missing; a root that the user named may not.
 func (a *app) states() ([]libcontainer.State, error) {
-	if _, err := os.Stat(a.root); err != nil {
-		if !a.rootSet && errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return nil, err
+	states, err := a.store().States()
+	if !a.rootSet && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return a.store().States()
+	return states, err
 }
 
 func printIDs(w io.Writer, states []libcontainer.State) error {

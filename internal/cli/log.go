@@ -115,7 +115,7 @@ func (l *logger) close() {
 // fatal records the error that ends the command, and tells it on stderr too
 // when records go elsewhere.
 func (l *logger) fatal(err error) {
-	msg := err.Error()
+	msg := joinLines(err.Error())
 	wrote := l.record(levelError, msg)
 	if l.file == nil {
 		return
@@ -123,7 +123,7 @@ func (l *logger) fatal(err error) {
 	if wrote != nil {
 		msg += " (and not logged: " + wrote.Error() + ")"
 	}
-	fmt.Fprintf(l.stderr, "rt: %s\n", oneLine(strings.TrimPrefix(msg, "rt: ")))
+	fmt.Fprintf(l.stderr, "rt: %s\n", printable(strings.TrimPrefix(msg, "rt: ")))
 }
 
 func (l *logger) debugf(format string, args ...any) {
@@ -191,11 +191,17 @@ func textLine(fields []field) []byte {
 	return append(b, '\n')
 }
 
-// oneLine makes control characters visible: an error may quote a hook's stderr
-// or a file of the image, and must stay one line and not drive the terminal.
-func oneLine(s string) string {
+// joinLines makes one line of an error that was joined from several or quotes
+// some: readers of a log take its last line for the whole story.
+func joinLines(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' }), "; ")
+}
+
+// printable makes control characters visible: an error may quote a hook's stderr
+// or a file of the image, and must not drive the terminal.
+func printable(s string) string {
 	var b strings.Builder
-	for _, r := range strings.TrimSpace(s) {
+	for _, r := range s {
 		if unicode.IsControl(r) {
 			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
 		} else {
