@@ -12,8 +12,8 @@ func (c *checker) hooks() {
 	if h == nil {
 		return
 	}
-	//nolint:staticcheck // prestart is deprecated and Docker up to 20.10 gets its network by it.
 	for i, list := range [len(hookKinds)][]specs.Hook{
+		//lint:ignore SA1019 prestart is how Docker 20.10 gets its network
 		h.Prestart, h.CreateRuntime, h.CreateContainer, h.StartContainer, h.Poststart, h.Poststop,
 	} {
 		for j := range list {

@@ -16,7 +16,7 @@ func ValidID(id string) error {
 	case len(id) > 255:
 		return fmt.Errorf("invalid container ID format: %d bytes, a file name has at most 255", len(id))
 	case strings.IndexFunc(id, func(r rune) bool { return !isAlnum(r) && !strings.ContainsRune("_+-.", r) }) >= 0:
-		return fmt.Errorf("invalid container ID format: %q has more than letters, digits and _ + - .", id)
+		return fmt.Errorf("invalid container ID format: %q has other characters than letters, digits, _, +, - and dots", id)
 	}
 	return nil
 }

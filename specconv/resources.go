@@ -55,7 +55,8 @@ func (c *checker) memory(m *specs.LinuxMemory) {
 		{"limit", m.Limit},
 		{"reservation", m.Reservation},
 		{"swap", m.Swap},
-		{"kernel", m.Kernel}, //nolint:staticcheck // deprecated, and still written by engines
+		//lint:ignore SA1019 deprecated, and still written by engines
+		{"kernel", m.Kernel},
 		{"kernelTCP", m.KernelTCP},
 	} {
 		if limit.value != nil && *limit.value < -1 {

@@ -156,11 +156,10 @@ func (s *scanner) skip() *SyntaxError {
 
 // number reads a number and leaves it as text.
 func (s *scanner) number() (string, *SyntaxError) {
-	start := s.pos
 	if b := s.peek(); b != '-' && !isDigit(b) {
 		return "", s.unexpected("a value")
 	}
-	start = s.pos
+	start := s.pos
 	s.accept("-")
 	if !s.accept("0") && !s.digits() {
 		return "", s.unexpected("a digit")

@@ -94,7 +94,8 @@ func TestValidateTop(t *testing.T) {
 		{"annotation without a key", func(s *specs.Spec) { s.Annotations = map[string]string{"": "x", "a": ""} }, "annotations: has an empty key"},
 		{"hooks", func(s *specs.Spec) {
 			s.Hooks = &specs.Hooks{
-				Prestart:  []specs.Hook{{Path: "/bin/true", Timeout: ptr(1)}}, //nolint:staticcheck // still in use
+				//lint:ignore SA1019 prestart is how Docker 20.10 gets its network
+				Prestart:  []specs.Hook{{Path: "/bin/true", Timeout: ptr(1)}},
 				Poststop:  []specs.Hook{{Path: "/bin/true"}, {Path: "true", Timeout: ptr(0)}},
 				Poststart: []specs.Hook{{Args: []string{"a\x00"}, Env: []string{"A\x00"}}},
 			}
