@@ -79,7 +79,7 @@ isolation() {
 		awk '{print "uid " $1 " in here is uid " $2 " out there"}' /proc/self/uid_map
 		ps -o pid,user,comm
 		echo "$(wc -l </proc/mounts) mounts, such as"
-		head -n 5 /proc/mounts
+		grep -E ' (/|/dev|/dev/pts|/proc|/sys) ' /proc/mounts
 	EOF
 	echo "root:x:0:0:root:/:/bin/sh" >image/etc/passwd
 	edit own '.linux.namespaces += [{"type": "user"}] |
@@ -156,7 +156,7 @@ plan() {
 	printf '%s$ rt plan -b own | head -n 30%s\n' "$dim" "$plain"
 	head -n 30 own/plan
 	test "$(wc -l <own/plan)" -gt 30 || fail "the plan is too short to be true"
-	seen "30 of its $(wc -l <own/plan) lines; any user may ask for it"
+	seen "30 of its $(wc -l <own/plan) lines, each with the field of config.json that asked for it"
 }
 
 nothing_left() {
