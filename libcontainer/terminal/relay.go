@@ -27,6 +27,7 @@ type Relay struct {
 	users     sync.WaitGroup // of master and stop
 	outputs   sync.WaitGroup
 	mu        sync.Mutex
+	ended     bool // master may be closed
 	failed    []error
 	abandoned chan struct{}
 	abandon   func()
@@ -177,28 +178,29 @@ func (r *Relay) closeWhenUnused() {
 }
 
 // Resize gives the container's terminal the size of ours. Without a terminal on
-// either side there is nothing to do.
+// either side, or after the end, there is nothing to do.
 func (r *Relay) Resize() error {
-	if r.master == nil || r.window < 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.master == nil || r.window < 0 || r.ended {
 		return nil
 	}
 	size, err := unix.IoctlGetWinsize(r.window, unix.TIOCGWINSZ)
 	if err != nil {
 		return os.NewSyscallError("ioctl TIOCGWINSZ", err)
 	}
-	err = control(r.master, func(fd int) error {
+	return control(r.master, func(fd int) error {
 		return os.NewSyscallError("ioctl TIOCSWINSZ", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size))
 	})
-	if errors.Is(err, os.ErrClosed) {
-		return nil // the container has ended
-	}
-	return err
 }
 
 // endInput stops reading stdin, has the outputs end when they have nothing more
 // to read, and restores our terminal.
 func (r *Relay) endInput() error {
 	defer r.users.Done()
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
 	_, err := unix.Write(r.stop, binary.NativeEndian.AppendUint64(nil, 1))
 	err = os.NewSyscallError("write", err)
 	if r.raw >= 0 {

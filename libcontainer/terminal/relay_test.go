@@ -279,7 +279,9 @@ func TestStdioFlagsUntouched(t *testing.T) {
 			r, err := Terminal(master, stdin, stdout)
 			check(t, err)
 			same("at the start")
+			ended := make(chan struct{})
 			go func() { // more than the pipe holds: writing meets EAGAIN
+				defer close(ended)
 				slave.Write(bytes.Repeat([]byte("0123456789abcdef"), 1<<16))
 				slave.Close()
 			}()
@@ -288,6 +290,7 @@ func TestStdioFlagsUntouched(t *testing.T) {
 			got := collect(out)
 			_, err = unix.Write(in, []byte("x"))
 			check(t, err)
+			<-ended
 			mustClose(t, r)
 			same("at the end")
 			unix.Close(stdout)

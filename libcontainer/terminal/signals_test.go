@@ -17,7 +17,7 @@ func victim(t *testing.T) (cmd *exec.Cmd, pidfd int, output *os.File) {
 	check(t, err)
 	t.Cleanup(func() { r.Close() })
 	cmd = exec.Command("/bin/sh", "-c", `
-		for s in HUP INT USR1 USR2 WINCH URG CHLD PIPE TSTP TTIN TTOU CONT; do trap "echo $s" $s; done
+		for s in HUP INT USR1 USR2 WINCH URG PIPE TSTP TTIN TTOU CONT; do trap "echo $s" $s; done
 		trap "echo TERM; exit 5" TERM
 		echo ready
 		while :; do sleep 0.01; done`)
