@@ -10,9 +10,14 @@ import (
 
 // printJSON writes v indented by indent ("" is one line), then end. The field
 // tags of the spec's types are meant for the first encoding/json, in which
-// omitempty drops false and 0.
+// omitempty drops false and 0. A path may hold bytes that are not UTF-8, which
+// must not make a container's state unreadable.
 func printJSON(w io.Writer, v any, indent, end string) error {
-	opts := []json.Options{json.Deterministic(true), jsonv1.OmitEmptyWithLegacySemantics(true)}
+	opts := []json.Options{
+		json.Deterministic(true),
+		jsonv1.OmitEmptyWithLegacySemantics(true),
+		jsontext.AllowInvalidUTF8(true),
+	}
 	if indent != "" {
 		opts = append(opts, jsontext.WithIndent(indent))
 	}

@@ -181,7 +181,7 @@ func TestSpec(t *testing.T) {
 // What we write has to be what encoding/json would, for which the tags of the
 // spec's types are made.
 func TestJSONIsThatOfEncodingJSON(t *testing.T) {
-	v := specs.Process{Terminal: false, Args: nil, Env: []string{}, Cwd: "/<&>", User: specs.User{UID: 0}}
+	v := specs.Process{Terminal: false, Args: nil, Env: []string{}, Cwd: "/<&>\xff", User: specs.User{UID: 0}}
 	want, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +196,29 @@ func TestJSONIsThatOfEncodingJSON(t *testing.T) {
 	}
 	if diff := cmp.Diff(a, c); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// plan needs no rights and makes nothing, for a bundle of root's and for one of a user's.
+func TestPlan(t *testing.T) {
+	for _, spec := range [][]string{{"spec"}, {"spec", "--rootless"}} {
+		bundle, root := t.TempDir(), filepath.Join(t.TempDir(), "root")
+		if status, _, errOut := rt(append(spec, "-b", bundle)...); status != 0 {
+			t.Fatal(errOut)
+		}
+		global := []string{"--root", root, "--cgroup-manager", "disabled"}
+		_, text, errText := rt(append(global, "plan", "-b", bundle)...)
+		status, out, errOut := rt(append(global, "plan", "-b", bundle, "--format=json")...)
+		var steps any
+		if err := json.Unmarshal([]byte(out), &steps); err != nil || status != 0 {
+			t.Fatalf("%q: status %d, %v, stderr %q, stdout %s", spec, status, err, errOut, out)
+		}
+		if !strings.Contains(text, `mount proc on /proc  # mounts[0] "/proc"`) || errText != "" {
+			t.Errorf("%q: stderr %q, stdout %s", spec, errText, text)
+		}
+		if _, err := os.Stat(root); !os.IsNotExist(err) {
+			t.Errorf("%q: plan left %s behind", spec, root)
+		}
 	}
 }
 
