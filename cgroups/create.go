@@ -111,10 +111,10 @@ func (c *Cgroup) makeOne(h hierarchy, made *creation) (bool, error) {
 	existed, err := made.mkdirAll(h.root, h.path)
 	if err == nil && existed {
 		made.existed = append(made.existed, h.path)
-		err = c.checkIdle(h)
+		err = checkEmpty(h.path)
 	}
-	if err == nil && h.names == nil && parentOf(h.path) != h.root {
-		err = checkDomain(h.path)
+	if err == nil && (existed || parentOf(h.path) != h.root) {
+		err = checkUsable(h)
 	}
 	if denied(err) && c.rootless && !c.given {
 		c.refused = err
@@ -147,22 +147,31 @@ func (m *creation) mkdirAll(root, path string) (existed bool, err error) {
 	return false, &os.PathError{Op: "mkdir", Path: path, Err: err}
 }
 
-// checkIdle refuses a cgroup that somebody else uses: its limits would be overwritten, and deleting
+// checkEmpty refuses a cgroup that somebody else uses: its limits would be overwritten, and deleting
 // the container would kill what is in it.
-func (c *Cgroup) checkIdle(h hierarchy) error {
-	pids, err := listProcs(h.path)
+func checkEmpty(path string) error {
+	pids, err := listProcs(path)
 	if err != nil {
 		return err
 	}
 	if len(pids) > 0 {
-		return fmt.Errorf("%s: %w: %d process(es), the first is %d", h.path, ErrNotEmpty, len(pids), pids[0])
+		return fmt.Errorf("%s: %w: %d process(es), the first is %d", path, ErrNotEmpty, len(pids), pids[0])
 	}
-	frozen, err := freezerOf(h).frozen()
+	return nil
+}
+
+// checkUsable refuses a cgroup in which the container would stand still for ever. A frozen parent
+// freezes new cgroups, too; those right below the root need no check.
+func checkUsable(h hierarchy) error {
+	frozen, err := freezerOf(h).effective()
 	if err != nil {
 		return err
 	}
 	if frozen {
 		return fmt.Errorf("%s: %w", h.path, ErrFrozen)
+	}
+	if h.names == nil {
+		return checkDomain(h.path)
 	}
 	return nil
 }

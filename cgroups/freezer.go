@@ -96,6 +96,19 @@ func (f freezer) frozen() (bool, error) {
 	return err == nil && state != idle, err
 }
 
+// effective tells whether processes in the cgroup stand still, be it for an ancestor's sake.
+func (f freezer) effective() (bool, error) {
+	if !f.v2 {
+		return f.frozen()
+	}
+	text, err := readFile(f.path, "cgroup.events")
+	if err != nil {
+		return false, err
+	}
+	n, err := keyed(text, "frozen")
+	return n == 1, err
+}
+
 func (f freezer) thaw() error {
 	if f.v2 {
 		return writeFile(f.path, "cgroup.freeze", "0")

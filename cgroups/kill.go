@@ -27,17 +27,16 @@ func (c *Cgroup) Kill(sig unix.Signal) error {
 }
 
 func (c *Cgroup) kill(sig unix.Signal) error {
-	if sig != unix.SIGKILL {
-		return c.signalFrozen(sig)
-	}
-	if c.unified.path == "" {
+	if sig != unix.SIGKILL || c.unified.path == "" {
 		return c.signalFrozen(sig)
 	}
 	err := writeFile(c.unified.path, "cgroup.kill", "1")
-	if err != nil && !gone(err) {
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP): // a threaded cgroup: only whole domains can be killed
+		return c.signalFrozen(sig)
+	case c.mode == V2:
 		return err
-	}
-	if c.mode == V2 {
+	case err != nil && !gone(err):
 		return err
 	}
 	return c.killStragglers()

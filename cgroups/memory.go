@@ -22,7 +22,7 @@ func memoryV1(r *specs.LinuxResources) ([]limit, error) {
 	limits = set(limits, "memory.limit", "memory.limit_in_bytes", number(m.Limit))
 	limits = append(limits, swapV1(m)...)
 	limits = set(limits, "memory.reservation", "memory.soft_limit_in_bytes", number(m.Reservation))
-	if kernel := number(m.Kernel); kernel != "" {
+	if kernel := number(kernelMemory(m)); kernel != "" {
 		limits = append(limits, limit{
 			field: "memory.kernel", file: "memory.kmem.limit_in_bytes", value: kernel, advisory: true,
 		})
@@ -88,7 +88,7 @@ func memoryV2(r *specs.LinuxResources) ([]limit, error) {
 	for _, old := range []struct {
 		field string
 		value *int64
-	}{{"memory.kernel", m.Kernel}, {"memory.kernelTCP", m.KernelTCP}} {
+	}{{"memory.kernel", kernelMemory(m)}, {"memory.kernelTCP", m.KernelTCP}} {
 		if asks(old.value) && *old.value != -1 {
 			limits = append(limits, limit{
 				field: old.field, file: "memory.kmem.limit_in_bytes", value: number(old.value), advisory: true,
@@ -96,6 +96,12 @@ func memoryV2(r *specs.LinuxResources) ([]limit, error) {
 		}
 	}
 	return limits, nil
+}
+
+// kernelMemory is deprecated, yet configs have it: on v1 it is given while the kernel takes it.
+func kernelMemory(m *specs.LinuxMemory) *int64 {
+	//lint:ignore SA1019 a config may still ask for it
+	return m.Kernel
 }
 
 // memoryOnlyV1 refuses what v2 has no file for.
