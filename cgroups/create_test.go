@@ -40,7 +40,7 @@ func TestCreateV1(t *testing.T) {
 		"cpu/a/ct/cpu.shares": "2048", "memory/a/ct/memory.limit_in_bytes": "4096", "memory/a/ct/memory.oom_control": "1",
 		"devices/a/ct/devices.deny": "a",
 		"devices/a/ct/devices.allow": "c *:* mb *:* mc 1:3 rwmc 1:5 rwmc 1:7 rwmc 1:8 rwmc 1:9 rwm" +
-			"c 5:0 rwmc 5:1 rwmc 5:2 rwmc 136:* rwmc 10:200 rwm",
+			"c 5:0 rwmc 5:2 rwmc 136:* rwmc 10:200 rwm",
 	})
 }
 

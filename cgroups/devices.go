@@ -57,6 +57,7 @@ type deviceSet struct {
 
 // defaultDevices is what every container may use, whatever the config says: the nodes that the OCI
 // specification has in every /dev, terminals, tun, and making any node (which gives no access to it).
+// Not 5:1: that is the host's console; a container's /dev/console is a pseudo-terminal.
 var defaultDevices = [...]deviceException{
 	{deviceNode{'c', wildcard, wildcard}, accMknod},
 	{deviceNode{'b', wildcard, wildcard}, accMknod},
@@ -66,7 +67,6 @@ var defaultDevices = [...]deviceException{
 	{deviceNode{'c', 1, 8}, accAll},          // random
 	{deviceNode{'c', 1, 9}, accAll},          // urandom
 	{deviceNode{'c', 5, 0}, accAll},          // tty
-	{deviceNode{'c', 5, 1}, accAll},          // console
 	{deviceNode{'c', 5, 2}, accAll},          // ptmx
 	{deviceNode{'c', 136, wildcard}, accAll}, // pts
 	{deviceNode{'c', 10, 200}, accAll},       // net/tun

@@ -113,7 +113,7 @@ func TestDeviceDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "deny a; allow c 1:5 rwm; allow c *:* m; allow b *:* m; allow c 1:3 rwm; allow c 1:7 rwm; allow c 1:8 rwm; " +
-		"allow c 1:9 rwm; allow c 5:0 rwm; allow c 5:1 rwm; allow c 5:2 rwm; allow c 136:* rwm; allow c 10:200 rwm"
+		"allow c 1:9 rwm; allow c 5:0 rwm; allow c 5:2 rwm; allow c 136:* rwm; allow c 10:200 rwm"
 	if d := cmp.Diff(want, v1Text(set)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
