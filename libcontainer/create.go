@@ -131,6 +131,9 @@ func (b *birth) fillRecord() {
 	b.record.CgroupPaths = b.record.Cgroup.Paths
 	ns := sortNamespaces(b.spec)
 	b.record.OwnPidNS = ns.create&unix.CLONE_NEWPID != 0
+	if l := b.spec.Linux; l != nil && l.Seccomp != nil && l.Seccomp.ListenerPath != "" {
+		b.record.Listener = &listener{Path: l.Seccomp.ListenerPath, Metadata: l.Seccomp.ListenerMetadata}
+	}
 	if h := b.spec.Hooks; h != nil && len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0 {
 		b.record.Hooks = &specs.Hooks{StartContainer: h.StartContainer, Poststart: h.Poststart, Poststop: h.Poststop}
 	}

@@ -81,14 +81,19 @@ func (c *Container) destroy() error {
 		return err
 	}
 	cg := cgroups.Load(c.record.Cgroup)
-	if err := cg.Kill(unix.SIGKILL); err != nil {
-		return err
+	if cg.Mode() != cgroups.Disabled {
+		if err := cg.Kill(unix.SIGKILL); err != nil {
+			return err
+		}
 	}
 	if err := cg.Remove(); err != nil {
 		return err
 	}
-	err := c.entry.remove()
-	return errors.Join(err, c.poststop())
+	if err := c.entry.remove(); err != nil {
+		return err
+	}
+	c.poststop()
+	return nil
 }
 
 // killInit kills init if it is there, thawing it so that it can die.
@@ -123,11 +128,14 @@ func (c *Container) awaitInit() error {
 	}
 }
 
-// poststop hooks run when all is gone; the specification lets their errors be warnings, but they are not lost.
-func (c *Container) poststop() error {
+// poststop hooks run when all is gone; a failing one is a warning (runtime.md, "Lifecycle", step 13).
+func (c *Container) poststop() {
 	if c.record.Hooks == nil {
-		return nil
+		return
 	}
-	return hooks.Run("poststop", c.record.Hooks.Poststop, specs.State{Version: c.record.OCIVersion, ID: c.record.ID,
+	err := hooks.Run("poststop", c.record.Hooks.Poststop, specs.State{Version: c.record.OCIVersion, ID: c.record.ID,
 		Status: specs.StateStopped, Bundle: c.record.Bundle, Annotations: c.record.Annotations})
+	if err != nil {
+		c.store.warn(err.Error())
+	}
 }

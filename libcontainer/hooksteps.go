@@ -10,6 +10,11 @@ import (
 	"rt/nsenter"
 )
 
+// hasEarlyHooks: hooks that run before the pivot find the container's mounts at the root's own path.
+func hasEarlyHooks(h *specs.Hooks) bool {
+	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) > 0 //nolint:staticcheck // deprecated, not gone
+}
+
 // hookSteps are the hooks that run before the pivot: prestart and createRuntime
 // by rt outside, then createContainer by the stage inside (config.md, "POSIX-platform Hooks").
 func (c *compiler) hookSteps() {
@@ -64,7 +69,11 @@ func hookStep(from string, h specs.Hook, env []string) nsenter.Step {
 }
 
 // listenFDs is how many sockets systemd's protocol (sd_listen_fds(3)) hands to us, from fd 3 on.
+// LISTEN_PID says for whom they are; with another's pid they are somebody else's.
 func listenFDs() int {
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
 	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if err != nil || n < 0 {
 		return 0

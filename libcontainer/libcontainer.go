@@ -41,7 +41,6 @@ type CreateOptions struct {
 type RunOptions struct {
 	CreateOptions
 	Detach, Keep, NoSubreaper bool
-	Warn                      func(string) // told what the user should know, such as an OOM kill
 }
 
 // namespaces are linux.namespaces, sorted out.
@@ -51,9 +50,10 @@ type namespaces struct {
 }
 
 type joinedNamespace struct {
-	flag uint64
-	name string // as in the config
-	path string
+	index int // in linux.namespaces
+	flag  uint64
+	name  string // as in the config
+	path  string
 }
 
 func (n *namespaces) has(flag uint64) bool { return n.create&flag != 0 || n.joins(flag) }

@@ -1,6 +1,8 @@
 package libcontainer
 
 import (
+	"fmt"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -16,15 +18,15 @@ func sortNamespaces(spec *specs.Spec) namespaces {
 	if spec.Linux == nil {
 		return n
 	}
-	for _, ns := range spec.Linux.Namespaces {
+	for i, ns := range spec.Linux.Namespaces {
 		flag := namespaceFlag(string(ns.Type))
 		switch {
 		case ns.Path == "":
 			n.create |= flag
 		case flag == unix.CLONE_NEWUSER:
-			user = append(user, joinedNamespace{flag, string(ns.Type), ns.Path})
+			user = append(user, joinedNamespace{i, flag, string(ns.Type), ns.Path})
 		default:
-			n.join = append(n.join, joinedNamespace{flag, string(ns.Type), ns.Path})
+			n.join = append(n.join, joinedNamespace{i, flag, string(ns.Type), ns.Path})
 		}
 	}
 	n.join = append(n.join, user...)
@@ -35,7 +37,7 @@ func (c *compiler) namespaceSteps() error {
 	p, n := c.plan, &c.plan.ns
 	for _, j := range n.join {
 		src := nsenter.Source{Kind: nsenter.Namespace, Path: j.path, Type: j.flag}
-		p.Add(nsenter.Take(nsenter.OpSetns, "linux.namespaces "+j.name, "join the "+j.name+" namespace "+j.path, src, j.flag))
+		p.Add(nsenter.Take(nsenter.OpSetns, fmt.Sprintf("linux.namespaces[%d]", j.index), "join the "+j.name+" namespace "+j.path, src, j.flag))
 	}
 	if n.create&unix.CLONE_NEWTIME != 0 {
 		c.timeSteps()

@@ -78,14 +78,16 @@ func (c *compiler) compile() (*Plan, error) {
 	c.plan.Add(fs.Enter...)
 	c.consoleStep()
 	c.plan.Add(fs.Seal...)
-	c.sysctlSteps()
+	if err := c.sysctlSteps(); err != nil {
+		return nil, err
+	}
 	return c.plan, c.processSteps()
 }
 
 func (c *compiler) rootfsFacts() (f rootfs.Facts, err error) {
 	f = rootfs.Facts{
 		Bundle: c.opts.Bundle, Root: rootPath(c.spec, c.opts.Bundle), NoPivot: c.opts.NoPivot, Kcore: c.host.kcore,
-		OwnMounts: c.plan.ns.has(unix.CLONE_NEWNS), UserNS: c.plan.ns.has(unix.CLONE_NEWUSER), CgroupNS: c.plan.ns.has(unix.CLONE_NEWCGROUP),
+		OwnMounts: c.plan.ns.has(unix.CLONE_NEWNS), Hooks: hasEarlyHooks(c.spec.Hooks), UserNS: c.plan.ns.has(unix.CLONE_NEWUSER), CgroupNS: c.plan.ns.has(unix.CLONE_NEWCGROUP),
 	}
 	if c.opts.NoPivot {
 		if f.OldProcfs, err = procfsMounts(); err != nil {
@@ -159,10 +161,10 @@ func printable(s nsenter.Step) []string {
 	out := make([]string, len(s.Text))
 	for i, t := range s.Text {
 		switch {
-		case s.Op == nsenter.OpSeccomp || s.Op == nsenter.OpSyscall && strings.ContainsFunc(t, func(r rune) bool { return r < 32 }):
+		case s.Op == nsenter.OpSeccomp || s.Op == nsenter.OpSyscall && strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r > '~' }):
 			out[i] = fmt.Sprintf("(%d bytes)", len(t))
 		default:
-			out[i] = strings.TrimRight(strings.ReplaceAll(t, "\x00", " "), " ")
+			out[i] = strings.ToValidUTF8(strings.TrimRight(strings.ReplaceAll(t, "\x00", " "), " "), "?")
 		}
 	}
 	return out

@@ -39,10 +39,7 @@ func (c *compiler) personality() *nsenter.Step {
 	if c.spec.Linux == nil || c.spec.Linux.Personality == nil {
 		return nil
 	}
-	persona := 0 // PER_LINUX
-	if c.spec.Linux.Personality.Domain == specs.PerLinux32 {
-		persona = 8 // PER_LINUX32
-	}
+	persona, _ := specconv.Personality(c.spec.Linux.Personality.Domain) // known: Validate has seen it
 	s := nsenter.Syscall("linux.personality", "be a "+string(c.spec.Linux.Personality.Domain)+" process", unix.SYS_PERSONALITY, nsenter.Num(persona))
 	return &s
 }
@@ -161,7 +158,7 @@ func (c *compiler) filterSteps(proc *specs.Process) {
 		return
 	}
 	c.plan.Add(nsenter.Simple(nsenter.OpSeccomp, "linux.seccomp", fmt.Sprintf("load the filter (%d instructions)", len(c.filter.Prog)/8),
-		[]uint64{c.filter.Flags}, string(c.filter.Prog)))
+		[]uint64{c.filter.Flags, uint64(nsenter.AskSeccomp)}, string(c.filter.Prog)))
 	if c.filterNeedsAdmin(proc) {
 		c.plan.Add(capset("process.capabilities", c.capabilities(proc)))
 	}
@@ -185,7 +182,9 @@ func (c *compiler) capabilities(proc *specs.Process) capSets {
 		return bits
 	}
 	p := proc.Capabilities
-	return capSets{set(p.Bounding), set(p.Effective), set(p.Permitted), set(p.Inheritable), set(p.Ambient)}
+	s := capSets{set(p.Bounding), set(p.Effective), set(p.Permitted), set(p.Inheritable), set(p.Ambient)}
+	s.ambient &= s.permitted & s.inheritable // the kernel raises no other (capabilities(7))
+	return s
 }
 
 // capset is capset(2) with version 3 of its header: two words a set.

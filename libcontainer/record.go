@@ -34,6 +34,7 @@ type record struct {
 	CgroupPaths map[string]string `json:"cgroup_paths,omitempty"` // as monitoring tools look for it
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Hooks       *specs.Hooks      `json:"hooks,omitempty"` // of start and delete
+	Listener    *listener         `json:"seccomp_listener,omitempty"`
 	FirstLate   int               `json:"first_late_step,omitzero"`
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }

@@ -40,7 +40,7 @@ func (b *birth) runDetached() error {
 
 // launch starts the program of a container that we have just made ourselves: no socket, no second command.
 func (b *birth) launch() error {
-	if err := b.Container.release(b.stage.Channel, b.homeVariable()); err != nil {
+	if err := b.Container.release(b.stage.Channel, b.homeVariable(), b.trace); err != nil {
 		return err
 	}
 	b.release()
@@ -155,14 +155,14 @@ func (f *foreground) wait() (int, error) {
 // warnOfOOM says why a process was killed: "exit status 137" tells nobody.
 func (f *foreground) warnOfOOM(status unix.WaitStatus) {
 	n, err := f.cgroup.OOMKills()
-	if err != nil || n == 0 || f.opts.Warn == nil {
+	if err != nil || n == 0 {
 		return
 	}
 	who := "container " + f.record.ID + " was killed"
 	if !status.Signaled() || status.Signal() != unix.SIGKILL {
 		who = strconv.FormatUint(n, 10) + " process(es) of container " + f.record.ID + " were killed"
 	}
-	f.opts.Warn(fmt.Sprintf("%s by the kernel's out-of-memory killer%s", who, f.memoryLimit()))
+	f.store.warn(fmt.Sprintf("%s by the kernel's out-of-memory killer%s", who, f.memoryLimit()))
 }
 
 func (f *foreground) memoryLimit() string {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/nsenter"
+	"rt/specconv"
 )
 
 // schedulingSteps are process.scheduler, process.ioPriority and linux.memoryPolicy.
@@ -23,9 +24,9 @@ func (c *compiler) schedulingSteps(proc *specs.Process) error {
 			nsenter.Num(0), nsenter.Text(attr), nsenter.Num(0)))
 	}
 	if p := proc.IOPriority; p != nil {
-		class, err := ioClass(p.Class)
-		if err != nil {
-			return err
+		class, ok := specconv.IOPriorityClass(p.Class)
+		if !ok {
+			return fmt.Errorf("process.ioPriority.class: unknown class %q", p.Class)
 		}
 		c.plan.Add(nsenter.Syscall("process.ioPriority", fmt.Sprintf("set the I/O priority %s %d", p.Class, p.Priority), unix.SYS_IOPRIO_SET,
 			nsenter.Num(1), nsenter.Num(0), nsenter.Num(class<<13|p.Priority)))
@@ -38,15 +39,13 @@ func (c *compiler) schedulingSteps(proc *specs.Process) error {
 
 // schedAttr is struct sched_attr of sched_setattr(2), its first version of 48 bytes.
 func schedAttr(s *specs.Scheduler) (string, error) {
-	policy, ok := lookup(string(s.Policy), "SCHED_OTHER", unix.SCHED_NORMAL, "SCHED_FIFO", unix.SCHED_FIFO, "SCHED_RR", unix.SCHED_RR,
-		"SCHED_BATCH", unix.SCHED_BATCH, "SCHED_ISO", 4, "SCHED_IDLE", unix.SCHED_IDLE, "SCHED_DEADLINE", unix.SCHED_DEADLINE)
+	policy, ok := specconv.SchedulerPolicy(s.Policy)
 	if !ok {
 		return "", fmt.Errorf("process.scheduler.policy: unknown policy %q", s.Policy)
 	}
 	flags := 0
 	for i, f := range s.Flags {
-		bit, ok := lookup(string(f), "SCHED_FLAG_RESET_ON_FORK", 1, "SCHED_FLAG_RECLAIM", 2, "SCHED_FLAG_DL_OVERRUN", 4,
-			"SCHED_FLAG_KEEP_POLICY", 8, "SCHED_FLAG_KEEP_PARAMS", 16, "SCHED_FLAG_UTIL_CLAMP_MIN", 32, "SCHED_FLAG_UTIL_CLAMP_MAX", 64)
+		bit, ok := specconv.SchedulerFlag(f)
 		if !ok {
 			return "", fmt.Errorf("process.scheduler.flags[%d]: unknown flag %q", i, f)
 		}
@@ -64,22 +63,13 @@ func schedAttr(s *specs.Scheduler) (string, error) {
 	return string(b), nil
 }
 
-func ioClass(class specs.IOPriorityClass) (int, error) {
-	n, ok := lookup(string(class), string(specs.IOPRIO_CLASS_RT), 1, string(specs.IOPRIO_CLASS_BE), 2, string(specs.IOPRIO_CLASS_IDLE), 3)
-	if !ok {
-		return 0, fmt.Errorf("process.ioPriority.class: unknown class %q", class)
-	}
-	return n, nil
-}
-
 func (c *compiler) memoryPolicyStep(m *specs.LinuxMemoryPolicy) error {
-	mode, ok := lookup(string(m.Mode), "MPOL_DEFAULT", 0, "MPOL_PREFERRED", 1, "MPOL_BIND", 2, "MPOL_INTERLEAVE", 3,
-		"MPOL_LOCAL", 4, "MPOL_PREFERRED_MANY", 5, "MPOL_WEIGHTED_INTERLEAVE", 6)
+	mode, ok := specconv.MemoryPolicyMode(m.Mode)
 	if !ok {
 		return fmt.Errorf("linux.memoryPolicy.mode: unknown mode %q", m.Mode)
 	}
 	for i, f := range m.Flags {
-		bit, ok := lookup(string(f), "MPOL_F_STATIC_NODES", 1<<15, "MPOL_F_RELATIVE_NODES", 1<<14, "MPOL_F_NUMA_BALANCING", 1<<13)
+		bit, ok := specconv.MemoryPolicyFlag(f)
 		if !ok {
 			return fmt.Errorf("linux.memoryPolicy.flags[%d]: unknown flag %q", i, f)
 		}
@@ -118,14 +108,4 @@ func nodeMask(list string) (string, error) {
 		}
 	}
 	return string(mask), nil
-}
-
-// lookup finds name in a list of name, number pairs.
-func lookup(name string, pairs ...any) (int, bool) {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i] == name {
-			return pairs[i+1].(int), true
-		}
-	}
-	return 0, false
 }

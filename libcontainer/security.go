@@ -1,14 +1,15 @@
 package libcontainer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"rt/nsenter"
+	"rt/specconv"
 )
 
 // procSteps make a procfs that is mounted nowhere. Whatever is written to
@@ -31,31 +32,20 @@ func (c *compiler) procReady() bool {
 }
 
 // sysctlSteps come after the hooks: they may bring the network devices that a sysctl names.
-func (c *compiler) sysctlSteps() {
+func (c *compiler) sysctlSteps() error {
 	if c.spec.Linux == nil || len(c.spec.Linux.Sysctl) == 0 {
-		return
+		return nil
 	}
 	c.procSteps("linux.sysctl")
 	for _, name := range slices.Sorted(maps.Keys(c.spec.Linux.Sysctl)) {
 		value := c.spec.Linux.Sysctl[name]
-		c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "linux.sysctl."+name, "set "+name+" to "+value, nil, "sys/"+sysctlPath(name), value))
-	}
-}
-
-// sysctlPath: net.ipv4.ip_forward, or with slashes when a part has a dot (net/ipv4/conf/eth0.1/forwarding).
-func sysctlPath(name string) string {
-	if i := strings.IndexAny(name, "./"); i >= 0 && name[i] == '/' {
-		return name
-	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case '.':
-			return '/'
-		case '/':
-			return '.'
+		file, err := specconv.SysctlPath(name)
+		if err != nil {
+			return fmt.Errorf("linux.sysctl.%s: %w", name, err)
 		}
-		return r
-	}, name)
+		c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "linux.sysctl."+name, "set "+name+" to "+value, nil, "sys/"+file, value))
+	}
+	return nil
 }
 
 // labelSteps set what the next execve is confined by.

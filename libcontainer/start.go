@@ -27,7 +27,7 @@ func (c *Container) Start() error {
 		return err
 	}
 	defer ch.Close()
-	if err := c.release(ch, ""); err != nil {
+	if err := c.release(ch, "", func(*nsenter.Message) {}); err != nil {
 		return err
 	}
 	if err := unix.Unlink(c.entry.path(socketName)); err != nil && err != unix.ENOENT {
@@ -55,7 +55,7 @@ func (c *Container) waitingStage() (*nsenter.Channel, error) {
 
 // release says GO and waits until the program runs: the channel is
 // close-on-exec at the other end, so its end is the good news.
-func (c *Container) release(ch *nsenter.Channel, home string) error {
+func (c *Container) release(ch *nsenter.Channel, home string, trace func(*nsenter.Message)) error {
 	var fds []int
 	var files hookFiles
 	if c.record.Hooks != nil && len(c.record.Hooks.StartContainer) > 0 {
@@ -70,14 +70,26 @@ func (c *Container) release(ch *nsenter.Channel, home string) error {
 	if err := ch.Send(nsenter.MsgGo, 0, home, fds...); err != nil {
 		return err
 	}
-	m, err := ch.Receive()
-	if errors.Is(err, nsenter.ErrGone) {
-		return nil
+	for {
+		m, err := ch.Receive()
+		switch {
+		case errors.Is(err, nsenter.ErrGone):
+			return nil
+		case err != nil:
+			return err
+		case m.Type == nsenter.MsgTrace:
+			trace(m)
+		case m.Type == nsenter.MsgAsk && nsenter.Question(m.Code) == nsenter.AskSeccomp:
+			if err := c.sendListener(m); err != nil {
+				return err
+			}
+			if err := ch.Send(nsenter.MsgContinue, 0, ""); err != nil {
+				return err
+			}
+		default:
+			return c.explainStart(m, files)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return c.explainStart(m, files)
 }
 
 // explainStart words a failure after GO, by what the record keeps of the plan.

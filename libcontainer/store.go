@@ -20,13 +20,22 @@ import (
 //
 //	state.json   the record, written by rename; first of all as "creating"
 //	start.sock   where the waiting stage takes the call of `rt start`
-type Store struct{ Root string }
+type Store struct {
+	Root string
+	Warn func(string) // told what the user should know but no command fails for, if set
+}
 
 const (
 	recordName = "state.json"
 	socketName = "start.sock"
 	cacheName  = ".cache" // compiled filters; no container id may begin with a dot-directory of ours
 )
+
+func (s *Store) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	}
+}
 
 // NewStore names a store; it touches nothing.
 func NewStore(root string) *Store { return &Store{Root: root} }

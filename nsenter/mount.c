@@ -137,7 +137,7 @@ static int make_filesystem(const struct step *s, int target)
 		return failed("fsopen", type);
 	if (s->s[1].len && fsconfig(fs, FSCONFIG_SET_STRING, "source", s->s[1].p) < 0)
 		fs_failed(fs, "fsconfig source", s->s[1].p);
-	else if ((s->n[1] & INHERIT_MODE) && inherit_mode(fs, target) < 0)
+	else if ((s->n[1] & INHERIT_MODE) && !st.made && inherit_mode(fs, target) < 0)
 		;
 	else if (set_options(fs, &s->s[2]) < 0)
 		;
@@ -249,21 +249,37 @@ int op_reconfigure(const struct step *s)
 	return err;
 }
 
+/* True if both are the same directory, whatever mount they are seen through. */
+static int same_directory(int a, int b)
+{
+	struct stat sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
 /*
- * Takes the root tree. With a mount namespace of our own (n[0]) it is stacked
- * on top of "/": our own root stays below, so host paths keep working until
- * the pivot, and no path leads to the attachment.
+ * Takes the root tree. With a mount namespace of our own (n[0]) it is attached
+ * to s[0]: stacked on top of "/", where no path leads to it while our own root
+ * stays below; or, for hooks that look there, on the root's own path, which
+ * must still lead to the directory that the parent opened.
  */
 int op_root(const struct step *s)
 {
-	int tree = take_fd();
+	int tree = take_fd(), at;
 
 	if (tree < 0)
 		return -1;
 	keep(SLOT_ROOT, tree);
-	if (s->n[0] && syscall(SYS_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return failed("move_mount", "/");
-	return 0;
+	if (!s->n[0])
+		return 0;
+	at = open(s->s[0].p, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return failed("open", s->s[0].p);
+	if (s->s[0].len > 1 && !same_directory(at, tree))
+		return errno = ESTALE, failed("open", s->s[0].p);
+	if (attach(tree, at) < 0)
+		return failed("move_mount", s->s[0].p);
+	return close(at);
 }
 
 /* n[0]: 1 leaves the old root by chroot only (ramdisks cannot be pivoted away from; a shared mount namespace must not be). */

@@ -102,6 +102,7 @@ int make_target(const char *unsafe_path, mode_t type)
 	char path[PATH_MAX];
 	int links = 0;
 
+	st.made = 0;
 	if (snprintf(path, sizeof(path), "/%s", unsafe_path) >= PATH_MAX)
 		return errno = ENAMETOOLONG, failed("open", unsafe_path);
 	for (int tries = 0; tries < PATH_MAX; tries++) {
@@ -115,6 +116,7 @@ int make_target(const char *unsafe_path, mode_t type)
 		if (made < 0)
 			return failed("create", unsafe_path);
 		links += made;
+		st.made = !made;
 		if (links > 40)
 			return errno = ELOOP, failed("openat2", unsafe_path);
 	}

@@ -84,10 +84,11 @@ const (
 	AskHookFile          // hand over the state that the container's own hooks read
 	AskConsole           // take the terminal's master
 	AskTime              // write timens_offsets of the asking process
+	AskSeccomp           // take the filter's listener to its agent
 )
 
 func (q Question) String() string {
-	return [...]string{"nothing", "user map", "hooks", "hook state", "console", "time offsets"}[q]
+	return [...]string{"nothing", "user map", "hooks", "hook state", "console", "time offsets", "seccomp listener"}[q]
 }
 
 // Step is one operation of a plan and where it came from.

@@ -63,6 +63,24 @@ int op_ambient(const struct step *s)
 	return 0;
 }
 
+/*
+ * From here on any system call may wait for the agent that does not have the
+ * listener yet, but write: a profile can't ask for that to be notified. So the
+ * parent is told the number by a write and fetches the fd itself.
+ */
+static int give_listener(int listener, int32_t question)
+{
+	struct { uint32_t type, step; int32_t code; uint32_t reserved; char number[12]; } ask = {MSG_ASK, st.step, question, 0, ""};
+	static struct message m;
+
+	snprintf(ask.number, sizeof(ask.number), "%d", listener);
+	if (write(st.channel, &ask, sizeof(ask)) != sizeof(ask))
+		return failed("write", "channel");
+	if (read(st.channel, &m, sizeof(m)) < (ssize_t)offsetof(struct message, text) || m.type != MSG_CONTINUE)
+		return errno = EPROTO, failed("read", "channel");
+	return close(listener);
+}
+
 int op_seccomp(const struct step *s)
 {
 	struct sock_fprog prog = {
@@ -70,7 +88,11 @@ int op_seccomp(const struct step *s)
 		.filter = (struct sock_filter *)(uintptr_t)s->s[0].p,
 	};
 
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, s->n[0], &prog) < 0 ? failed("seccomp", "") : 0;
+	int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, s->n[0], &prog);
+
+	if (listener < 0)
+		return failed("seccomp", "");
+	return s->n[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER ? give_listener(listener, (int32_t)s->n[1]) : 0;
 }
 
 /*

@@ -67,6 +67,7 @@ struct stage {
 	char object[512];	/* … and to what */
 	char home[MESSAGE_TEXT];	/* HOME=… answered by the parent, or empty */
 	char program[4096];	/* the path that OP_LOOKUP found */
+	int made;		/* make_target has made the last component */
 	int moved;		/* OP_CHDIR has succeeded */
 	int trace;
 };

@@ -26,6 +26,7 @@ type Facts struct {
 	UserNS    bool // it has a user namespace: mknod is impossible there
 	CgroupNS  bool // it has a cgroup namespace of its own
 	NoPivot   bool // --no-pivot
+	Hooks     bool // there are hooks that look for the root at its own path before the pivot
 	Kcore     bool // the host has /proc/kcore
 
 	// OldProcfs are the procfs and sysfs mounts of the host, needed with NoPivot only: without a pivot the
@@ -121,7 +122,13 @@ func (p *planner) root() {
 	src := nsenter.Source{Kind: nsenter.Tree, Path: p.facts.Root, Recursive: true, Propagation: p.rootPropagation()}
 	p.add(nsenter.Syscall("root.path", "keep the mount below the root private", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(0), nsenter.MountAttr(0, 0, unix.MS_PRIVATE), nsenter.Num(32)))
-	p.add(nsenter.Take(nsenter.OpRoot, "root.path", "attach "+p.facts.Root+" as the root", src, 1))
+	at := "/"
+	if p.facts.Hooks {
+		at = p.facts.Root
+	}
+	s := nsenter.Take(nsenter.OpRoot, "root.path", "attach "+p.facts.Root+" as the root, on "+at, src, 1)
+	s.Text = []string{at}
+	p.add(s)
 }
 
 // The root itself stays private while it is built, else its mounts would appear on the host.
@@ -189,7 +196,7 @@ func (p *planner) cwd() {
 }
 
 func (p *planner) enter() {
-	what, chroot := "pivot into the root and detach the old one", uint64(0)
+	what, chroot := "pivot_root into the root, detach the old one", uint64(0)
 	if p.facts.NoPivot || !p.facts.OwnMounts {
 		what, chroot = "chroot into the root", 1
 	}

@@ -28,7 +28,6 @@ rt run --detach --pid-file /run/web1.pid web1`,
 			if err != nil {
 				return err
 			}
-			o.Warn = a.log.warn
 			a.status, err = a.store().Run(spec, o)
 			return err
 		}),

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) store() *libcontainer.Store {
-	return libcontainer.NewStore(a.root)
+	return &libcontainer.Store{Root: a.root, Warn: a.log.warn}
 }
 
 // onContainer is the action of a verb whose first argument is a container's id,
