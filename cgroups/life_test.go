@@ -122,6 +122,33 @@ func TestRealHugetlb(t *testing.T) {
 	}
 }
 
+// The same limit where hugetlb is mounted as v1, which takes it away from the cgroup2 tree; and where it
+// is a v1 hierarchy that is mounted in a place we do not look at.
+func TestRealHugetlbV1(t *testing.T) {
+	mount := privateMounts(t)
+	if err := os.Mkdir(mount+"/hugetlb", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", mount+"/hugetlb", "cgroup", 0, "hugetlb"); err != nil {
+		t.Skipf("hugetlb is in use: %v", err)
+	}
+	bindAt(t, "/sys/fs/cgroup/devices", mount+"/devices")
+	r := &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}}
+	name := realName()
+	c, err := Open(Options{Path: name, Mount: mount})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Create(r); err != nil {
+		t.Error(err)
+	}
+	wantCgroup(t, c, "hugetlb", "hugetlb.2MB.limit_in_bytes", "4194304")
+	if err := c.Remove(); err != nil {
+		t.Error(err)
+	}
+	wantField(t, openReal(t, name).Create(r), "hugepageLimits[0].limit", ErrUnavailable)
+}
+
 // restoreSubtree switches the controllers off again at the end that the test switches on.
 func restoreSubtree(t *testing.T, root string) {
 	before, err := readFile(root, "cgroup.subtree_control")

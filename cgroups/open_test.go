@@ -158,11 +158,21 @@ func TestStateRoundTrip(t *testing.T) {
 func privateMounts(t *testing.T) string {
 	t.Helper()
 	needRoot(t)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "cgtest") // not t.TempDir: nothing may ever descend into what is mounted here
+	if err != nil {
+		t.Fatal(err)
+	}
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		for unix.Unmount(dir, unix.MNT_DETACH) == nil { // one upon the other
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, m := range []struct {
 		source, target, kind string
 		flags                uintptr
@@ -188,63 +198,62 @@ func bindAt(t *testing.T, source, target string) {
 // Controllers mounted together, found by either name, by link or by a directory of both names; a
 // hierarchy that is not mounted is left out.
 func TestOpenCoMounted(t *testing.T) {
-	done := make(chan struct{})
-	go func() { // a goroutine of its own takes its thread with it
-		defer close(done)
-		mount := privateMounts(t)
-		bindAt(t, "/sys/fs/cgroup/cpu", mount+"/cpu,cpuacct")
-		bindAt(t, "/sys/fs/cgroup/pids", mount+"/net_prio,net_cls")
-		if err := os.Symlink("cpu,cpuacct", mount+"/cpu"); err != nil {
-			t.Error(err)
-			return
-		}
-		proc := fakeDir(t, map[string]string{
-			"self/cgroup": "4:net_cls,net_prio:/\n3:cpu,cpuacct:/\n2:hugetlb:/\n1:name=systemd:/\n0::/\n"})
-		c, err := Open(Options{Path: "/x/y", Mount: mount, Proc: proc})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		want := State{Mode: V1, Mount: mount, Paths: map[string]string{
-			"cpu": mount + "/cpu,cpuacct/x/y", "cpuacct": mount + "/cpu,cpuacct/x/y",
-			"net_cls": mount + "/net_prio,net_cls/x/y", "net_prio": mount + "/net_prio,net_cls/x/y"}}
-		if d := cmp.Diff(want, c.State()); d != "" {
-			t.Errorf("(-want +got):\n%s", d)
-		}
-		sources, err := c.MountSources()
-		wantSources := MountSources{Mode: V1, V1: []MountSource{
-			{"net_prio,net_cls", []string{"net_cls", "net_prio"}, []string{"net_cls", "net_prio"}, mount + "/net_prio,net_cls/x/y"},
-			{"cpu,cpuacct", []string{"cpu", "cpuacct"}, []string{"cpu", "cpuacct"}, mount + "/cpu,cpuacct/x/y"}}}
-		if d := cmp.Diff(wantSources, sources); err != nil || d != "" {
-			t.Errorf("%v (-want +got):\n%s", err, d)
-		}
-	}()
-	<-done
+	mount := privateMounts(t)
+	bindAt(t, "/sys/fs/cgroup/cpu", mount+"/cpu,cpuacct")
+	bindAt(t, "/sys/fs/cgroup/pids", mount+"/net_prio,net_cls")
+	if err := os.Symlink("cpu,cpuacct", mount+"/cpu"); err != nil {
+		t.Fatal(err)
+	}
+	proc := fakeDir(t, map[string]string{
+		"self/cgroup": "4:net_cls,net_prio:/\n3:cpu,cpuacct:/\n2:hugetlb:/\n1:name=systemd:/\n0::/\n"})
+	c, err := Open(Options{Path: "/x/y", Mount: mount, Proc: proc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := State{Mode: V1, Mount: mount, Paths: map[string]string{
+		"cpu": mount + "/cpu,cpuacct/x/y", "cpuacct": mount + "/cpu,cpuacct/x/y",
+		"net_cls": mount + "/net_prio,net_cls/x/y", "net_prio": mount + "/net_prio,net_cls/x/y"}}
+	if d := cmp.Diff(want, c.State()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	sources, err := c.MountSources()
+	wantSources := MountSources{Mode: V1, V1: []MountSource{
+		{"net_prio,net_cls", []string{"net_cls", "net_prio"}, []string{"net_cls", "net_prio"}, mount + "/net_prio,net_cls/x/y"},
+		{"cpu,cpuacct", []string{"cpu", "cpuacct"}, []string{"cpu", "cpuacct"}, mount + "/cpu,cpuacct/x/y"}}}
+	if d := cmp.Diff(wantSources, sources); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+
+	// Without a cgroup of its own a container sees ours.
+	none, err := Open(Options{ID: "x", Manager: "disabled", Mount: mount, Proc: proc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err = none.MountSources()
+	if err != nil || sources.Mode != V1 || len(sources.V1) != 2 || sources.V1[1].Path != mount+"/cpu,cpuacct" {
+		t.Errorf("%v, %v", sources, err)
+	}
 }
 
 // A cgroup2 mount at the top is pure v2: relative paths go beside our own cgroup.
 func TestOpenV2(t *testing.T) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		needRoot(t)
-		mount := privateMounts(t)
-		bindAt(t, "/sys/fs/cgroup/unified", mount)
-		for _, tt := range []struct{ own, path, want string }{
-			{"0::/\n", "", "/ct"}, {"0::/user/me\n", "ct2", "/ct2"}, {"0::/user/me\n", "/a/b", "/a/b"},
-		} {
-			proc := fakeDir(t, map[string]string{"self/cgroup": tt.own})
-			c, err := Open(Options{ID: "ct", Path: tt.path, Mount: mount, Proc: proc})
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			if c.Mode() != V2 || c.unified.path != mount+tt.want {
-				t.Errorf("own %q, path %q: %s %s", tt.own, tt.path, c.Mode(), c.unified.path)
-			}
+	mount := privateMounts(t)
+	bindAt(t, "/sys/fs/cgroup/unified", mount)
+	for _, tt := range []struct{ own, path, want string }{
+		{"0::/\n", "", "/ct"}, {"0::/user/me\n", "ct2", "/ct2"}, {"0::/user/me\n", "/a/b", "/a/b"},
+	} {
+		proc := fakeDir(t, map[string]string{"self/cgroup": tt.own})
+		c, err := Open(Options{ID: "ct", Path: tt.path, Mount: mount, Proc: proc})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	<-done
+		if c.Mode() != V2 || c.unified.path != mount+tt.want {
+			t.Errorf("own %q, path %q: %s %s", tt.own, tt.path, c.Mode(), c.unified.path)
+		}
+		if s, err := c.MountSources(); err != nil || s.Unified != c.unified.path || len(s.V1) != 0 {
+			t.Errorf("%v, %v", s, err)
+		}
+	}
 }
 
 // This machine: every hierarchy that is mounted, and our own cgroup for a relative path.
