@@ -132,6 +132,7 @@ func TestRealHugetlbV1(t *testing.T) {
 	if err := unix.Mount("none", mount+"/hugetlb", "cgroup", 0, "hugetlb"); err != nil {
 		t.Skipf("hugetlb is in use: %v", err)
 	}
+	t.Cleanup(waitHugetlbUnused)
 	bindAt(t, "/sys/fs/cgroup/devices", mount+"/devices")
 	r := &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}}
 	name := realName()
@@ -147,6 +148,20 @@ func TestRealHugetlbV1(t *testing.T) {
 		t.Error(err)
 	}
 	wantField(t, openReal(t, name).Create(r), "hugepageLimits[0].limit", ErrUnavailable)
+}
+
+// waitHugetlbUnused waits until the kernel has freed the removed cgroups: a hierarchy that is unmounted
+// before stays, and keeps the controller from the cgroup2 tree.
+func waitHugetlbUnused() {
+	for range 200 {
+		text, _ := os.ReadFile("/proc/cgroups")
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); f[0] == "hugetlb" && f[2] == "1" {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // restoreSubtree switches the controllers off again at the end that the test switches on.
