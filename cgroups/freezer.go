@@ -57,13 +57,16 @@ func (c *Cgroup) Freeze() error {
 	return nil
 }
 
-// Thaw lets the processes go on. Thawing what is not frozen does nothing.
+// Thaw lets the processes go on. What is not frozen, cannot be frozen, or is gone needs nothing.
 func (c *Cgroup) Thaw() error {
+	if c.mode == Disabled {
+		return ErrDisabled
+	}
 	f := c.freezer()
 	if f.path == "" {
-		return c.noFreezer()
+		return nil
 	}
-	if err := f.thaw(); err != nil {
+	if err := f.thaw(); err != nil && !gone(err) {
 		return fmt.Errorf("thaw cgroup: %w", err)
 	}
 	return nil

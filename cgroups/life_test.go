@@ -352,6 +352,15 @@ func TestRealRemoveBusy(t *testing.T) {
 	if err := c.Remove(); err != nil {
 		t.Errorf("twice: %v", err)
 	}
+	// Whatever comes too late finds nothing to do.
+	for name, err := range map[string]error{"Thaw": c.Thaw(), "Kill": c.Kill(unix.SIGKILL), "signal": c.Kill(unix.SIGTERM)} {
+		if err != nil {
+			t.Errorf("%s on a cgroup that is gone: %v", name, err)
+		}
+	}
+	if pids, err := c.Procs(); err != nil || len(pids) != 0 {
+		t.Errorf("processes of a cgroup that is gone: %v, %v", pids, err)
+	}
 }
 
 // Threaded sub-cgroups of cgroup2 have no process list; killing and removing goes on.
