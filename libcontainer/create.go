@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,7 +117,11 @@ func (b *birth) makeCgroup() error {
 		r = b.spec.Linux.Resources
 	}
 	if err := b.cgroup.Create(r); err != nil {
-		return err
+		var limit *cgroups.LimitError // it names its own field
+		if errors.As(err, &limit) {
+			return err
+		}
+		return fmt.Errorf("linux.cgroupsPath: %w", err)
 	}
 	b.undo = append(b.undo, func() { b.cgroup.Remove() })
 	var err error

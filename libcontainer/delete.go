@@ -101,8 +101,8 @@ func (c *Container) killInit() {
 	if c.record.Pid == 0 || !c.alive() {
 		return
 	}
-	if c.signalInit(unix.SIGKILL) == nil {
-		cgroups.Load(c.record.Cgroup).Thaw()
+	if cg := cgroups.Load(c.record.Cgroup); c.signalInit(unix.SIGKILL) == nil && cg.Mode() != cgroups.Disabled {
+		cg.Thaw()
 	}
 }
 

@@ -26,7 +26,7 @@ func (c *Container) Kill(sig unix.Signal, all bool) error {
 	if err := c.signalInit(sig); err != nil {
 		return err
 	}
-	if sig == unix.SIGKILL {
+	if sig == unix.SIGKILL && cg.Mode() != cgroups.Disabled {
 		return cg.Thaw() // a frozen process dies only when it runs again (v1)
 	}
 	return nil

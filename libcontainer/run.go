@@ -61,7 +61,9 @@ func (f *foreground) run() (status int, err error) {
 	if err := f.adopt(); err != nil {
 		return 0, err
 	}
-	f.signals = terminal.CatchSignals(tty)
+	if f.signals, err = terminal.CatchSignals(tty); err != nil {
+		return 0, err
+	}
 	defer f.signals.Stop()
 	if err := f.connect(tty); err != nil {
 		return 0, err
@@ -125,7 +127,6 @@ func (f *foreground) start(tty bool) error {
 		}
 		f.master = nil
 	}
-	f.signals.Forward(f.pidfd, f.relay)
 	return f.launch()
 }
 
@@ -133,15 +134,14 @@ func (f *foreground) disconnect() error {
 	if f.relay == nil {
 		return nil
 	}
-	r := f.relay
-	f.relay = nil
-	return r.Close()
+	return f.signals.Drain(f.pidfd, f.relay)
 }
 
 // wait returns the status of init and deletes what is left of the container.
 func (f *foreground) wait() (int, error) {
+	err := f.signals.Forward(f.pidfd, f.relay)
 	status := reap(f.record.Pid)
-	err := f.disconnect()
+	err = errors.Join(err, f.disconnect())
 	f.warnOfOOM(status)
 	if !f.opts.Keep {
 		err = errors.Join(err, f.destroy())

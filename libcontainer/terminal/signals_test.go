@@ -32,6 +32,15 @@ func victim(t *testing.T) (cmd *exec.Cmd, pidfd int, output *os.File) {
 	return cmd, pidfd, r
 }
 
+// catchSignals catches them until the test ends.
+func catchSignals(t *testing.T, resize bool) *Signals {
+	t.Helper()
+	s, err := CatchSignals(resize)
+	check(t, err)
+	t.Cleanup(s.Stop)
+	return s
+}
+
 func raise(t *testing.T, sig unix.Signal) {
 	t.Helper()
 	check(t, unix.Kill(os.Getpid(), sig))
@@ -39,12 +48,11 @@ func raise(t *testing.T, sig unix.Signal) {
 
 func TestSignalsForwarded(t *testing.T) {
 	_, pidfd, out := victim(t)
-	s := CatchSignals(false)
-	defer s.Stop()
+	s := catchSignals(t, false)
 	// Before the container is there.
 	raise(t, unix.SIGUSR1)
 	time.Sleep(20 * time.Millisecond)
-	s.Forward(pidfd, nil)
+	go s.Forward(pidfd, nil)
 	readExactly(t, out, "USR1\n")
 	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGUSR2, unix.SIGTSTP, unix.SIGCONT} {
 		raise(t, sig)
@@ -79,9 +87,8 @@ func TestWindowChange(t *testing.T) {
 	master, slave := rawSlave(t)
 	r, err := Terminal(master, devNull(t, unix.O_RDONLY), int(tty.Fd()))
 	check(t, err)
-	s := CatchSignals(true)
-	defer s.Stop()
-	s.Forward(pidfd, r)
+	s := catchSignals(t, true)
+	go s.Forward(pidfd, r)
 	check(t, unix.IoctlSetWinsize(int(user.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 44, Col: 80}))
 	raise(t, unix.SIGWINCH)
 	within(t, "the resize", func() {
@@ -108,14 +115,13 @@ func TestSignalAbandonsOutput(t *testing.T) {
 	defer unix.Close(unread)
 	r, err := Terminal(master, devNull(t, unix.O_RDONLY), stdout)
 	check(t, err)
-	s := CatchSignals(true)
-	defer s.Stop()
-	s.Forward(pidfd, r)
+	s := catchSignals(t, true)
 	fill(t, slave)
 	raise(t, unix.SIGTERM)
+	check(t, s.Forward(pidfd, r))
 	cmd.Wait()
 	closed := make(chan struct{})
-	go func() { r.Close(); close(closed) }()
+	go func() { s.Drain(pidfd, r); close(closed) }()
 	raise(t, unix.SIGUSR1)
 	select {
 	case <-closed:
@@ -127,7 +133,8 @@ func TestSignalAbandonsOutput(t *testing.T) {
 }
 
 func TestStopBeforeForward(t *testing.T) {
-	s := CatchSignals(false)
+	s, err := CatchSignals(false)
+	check(t, err)
 	raise(t, unix.SIGUSR1)
 	within(t, "Stop", s.Stop)
 }
