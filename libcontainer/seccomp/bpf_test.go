@@ -14,14 +14,14 @@ type call struct {
 	args [6]uint64
 }
 
-func (c call) word(offset uint32) uint32 {
-	buf := binary.NativeEndian.AppendUint32(nil, c.nr)
-	buf = binary.NativeEndian.AppendUint32(buf, c.arch)
-	buf = binary.NativeEndian.AppendUint64(buf, 0)
-	for _, a := range c.args {
-		buf = binary.NativeEndian.AppendUint64(buf, a)
+// data is c as struct seccomp_data.
+func (c call) data() (buf [64]byte) {
+	binary.NativeEndian.PutUint32(buf[offNr:], c.nr)
+	binary.NativeEndian.PutUint32(buf[offArch:], c.arch)
+	for i, a := range c.args {
+		binary.NativeEndian.PutUint64(buf[16+8*i:], a)
 	}
-	return binary.NativeEndian.Uint32(buf[offset:])
+	return buf
 }
 
 // run executes a filter as the kernel would: the subset of classic BPF that
@@ -29,6 +29,7 @@ func (c call) word(offset uint32) uint32 {
 func run(t *testing.T, prog []byte, c call) uint32 {
 	t.Helper()
 	var a uint32
+	data := c.data()
 	for pc := 0; ; pc++ {
 		if pc*insnSize >= len(prog) {
 			t.Fatalf("ran off the end of the program at %d", pc)
@@ -36,30 +37,30 @@ func run(t *testing.T, prog []byte, c call) uint32 {
 		raw := prog[pc*insnSize:]
 		code, jt, jf := binary.NativeEndian.Uint16(raw), raw[2], raw[3]
 		k := binary.NativeEndian.Uint32(raw[4:])
-		branch := func(cond bool) {
-			if cond {
-				pc += int(jt)
-			} else {
-				pc += int(jf)
-			}
-		}
 		switch code {
 		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
-			a = c.word(k)
+			a = binary.NativeEndian.Uint32(data[k:])
 		case unix.BPF_ALU | unix.BPF_AND | unix.BPF_K:
 			a &= k
 		case unix.BPF_JMP | unix.BPF_JA:
 			pc += int(k)
 		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
-			branch(a == k)
+			pc += branch(a == k, jt, jf)
 		case unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K:
-			branch(a > k)
+			pc += branch(a > k, jt, jf)
 		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
-			branch(a >= k)
+			pc += branch(a >= k, jt, jf)
 		case unix.BPF_RET | unix.BPF_K:
 			return k
 		default:
 			t.Fatalf("instruction %d: unexpected code %#x", pc, code)
 		}
 	}
+}
+
+func branch(cond bool, jt, jf uint8) int {
+	if cond {
+		return int(jt)
+	}
+	return int(jf)
 }
