@@ -89,14 +89,18 @@ func (s *suite) pkg(name string) *pkg {
 	return p
 }
 
-// test gives the named test; its parent is the test whose name goes up to the last slash.
+// test gives the named test, and at its first event finds its parent: the nearest test
+// above it that has begun, since the name of a subtest may hold slashes of its own.
 func (p *pkg) test(name string) *test {
 	if t := p.tests[name]; t != nil {
 		return t
 	}
 	t := &test{name: name}
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
-		t.parent = p.test(name[:i])
+	for up := name; t.parent == nil && strings.Contains(up, "/"); {
+		up = up[:strings.LastIndexByte(up, '/')]
+		t.parent = p.tests[up]
+	}
+	if t.parent != nil {
 		t.parent.children++
 	}
 	p.tests[name] = t

@@ -33,6 +33,18 @@ func TestCountsLeavesOnly(t *testing.T) {
 	}
 }
 
+func TestSlashInAName(t *testing.T) {
+	s, _ := feed(t,
+		`{"Action":"run","Package":"p","Test":"A"}`,
+		`{"Action":"run","Package":"p","Test":"A//etc/x"}`,
+		`{"Action":"pass","Package":"p","Test":"A//etc/x"}`,
+		`{"Action":"pass","Package":"p","Test":"A"}`,
+		`{"Action":"pass","Package":"p"}`)
+	if want := (count{passed: 1}); s.sum != want {
+		t.Errorf("got %+v, want %+v", s.sum, want)
+	}
+}
+
 func TestFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		events []string
@@ -40,12 +52,14 @@ func TestFailures(t *testing.T) {
 		shows  string
 	}{
 		"the subtest, not its parent": {[]string{
+			`{"Action":"run","Package":"p","Test":"A"}`,
 			`{"Action":"output","Package":"p","Test":"A/x","Output":"    a_test.go:1: seven\n"}`,
 			`{"Action":"fail","Package":"p","Test":"A/x"}`,
 			`{"Action":"fail","Package":"p","Test":"A"}`,
 			`{"Action":"fail","Package":"p"}`,
 		}, []string{"p A/x"}, "a_test.go:1: seven"},
 		"a parent that fails by itself": {[]string{
+			`{"Action":"run","Package":"p","Test":"A"}`,
 			`{"Action":"pass","Package":"p","Test":"A/x"}`,
 			`{"Action":"fail","Package":"p","Test":"A"}`,
 			`{"Action":"fail","Package":"p"}`,
