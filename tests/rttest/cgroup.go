@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A hierarchy is one mounted cgroup tree.
@@ -132,5 +133,28 @@ func Eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// hierarchyOnce guards tests that mount or unmount a cgroup hierarchy against each other.
-var hierarchyOnce sync.Mutex
+// MountHugetlbV1 mounts hugetlb as a v1 hierarchy in the sandbox until the test ends. It leaves the cgroup2 tree of the
+// whole machine for that time, so tests that use it do not run in parallel.
+func MountHugetlbV1(t testing.TB) {
+	t.Helper()
+	if _, ok := controllerMount("hugetlb"); ok {
+		return
+	}
+	mount, ok := controllerMount("memory")
+	if !ok {
+		Need(t, CgroupV1)
+	}
+	dir := filepath.Join(filepath.Dir(mount), "hugetlb")
+	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", dir, "cgroup", 0, "hugetlb"); err != nil {
+		Need(t, func() string { return "a hugetlb controller that is free to be mounted: " + err.Error() })
+	}
+	t.Cleanup(func() {
+		sweepCgroups(runName())
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+	})
+}

@@ -31,6 +31,7 @@ func (before inventory) leftOver() []string {
 	for deadline := time.Now().Add(grace); ; time.Sleep(20 * time.Millisecond) {
 		faults = before.leftOverNow()
 		if len(faults) == 0 || time.Now().After(deadline) {
+			thawAll(runName())
 			sweepCgroups(runName())
 			return faults
 		}

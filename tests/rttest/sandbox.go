@@ -6,7 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +27,13 @@ func runSandbox() int {
 		Unshareflags: unix.CLONE_NEWNS, // Go makes / rprivate after it
 		Pdeathsig:    unix.SIGKILL,
 	}
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		ended := make(chan struct{})
+		go thawWhenDying(cmd.Process.Pid, name, ended)
+		err = cmd.Wait()
+		close(ended)
+	}
 	sweepCgroups(name)
 	_ = os.Remove(workDir(name)) // its content was a tmpfs of the sandbox
 	if err == nil {
@@ -65,4 +74,37 @@ func enterSandbox() error {
 	}
 	unix.Umask(0o022)
 	return nil
+}
+
+// thawWhenDying helps a sandbox to its end: a process that a test left frozen does not die with its namespace.
+func thawWhenDying(pid int, name string, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+		if dying(pid) {
+			thawAll(name)
+		}
+	}
+}
+
+// dying says whether the process has begun to exit (PF_EXITING in its stat).
+func dying(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	if err != nil || len(f) < 7 {
+		return true
+	}
+	flags, _ := strconv.Atoi(f[6])
+	return flags&0x4 != 0
+}
+
+// thawAll thaws every v1 freezer cgroup of the run.
+func thawAll(name string) {
+	for _, dir := range cgroupDirsBelow(name) {
+		_ = os.WriteFile(filepath.Join(dir, "freezer.state"), []byte("THAWED"), 0)
+	}
 }
