@@ -93,9 +93,6 @@ func (c *Channel) Receive() (*Message, error) {
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, err := receive(c.fd, buf, oob)
 	if err != nil {
-		if err == unix.ECONNRESET {
-			return nil, ErrGone
-		}
 		return nil, os.NewSyscallError("recvmsg", err)
 	}
 	if n == 0 {
@@ -112,7 +109,8 @@ func (c *Channel) Receive() (*Message, error) {
 func receive(fd int, buf, oob []byte) (n, oobn, flags int, err error) {
 	for {
 		n, oobn, flags, _, err = unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
+		// ECONNRESET, told once, says that the stage ended with words of ours unread; its own last word comes next.
+		if err != unix.EINTR && err != unix.ECONNRESET {
 			return n, oobn, flags, err
 		}
 	}

@@ -66,9 +66,15 @@ static int receive_plan(struct plan *plan)
 
 	if (receive_message(&m, MSG_PLAN) < 0)
 		return -1;
-	st.trace = m.code;
+	st.trace = m.code & 1;
+	st.first_own_fd = 3 + (m.code >> 1);
 	fd = take_fd();
-	if (fd < 0 || fstat(fd, &sb) < 0)
+	if (fd < 0)
+		return -1;
+	for (int i = 0; st.nextfd < st.nfds; i++)	/* and perhaps another stdio */
+		if (dup2(take_fd(), i) < 0)
+			return failed("dup2", "stdio");
+	if (fstat(fd, &sb) < 0)
 		return failed("fstat", "plan");
 	p = mmap(NULL, (size_t)sb.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
@@ -124,20 +130,23 @@ static int channel_from(const char *arg)
 }
 
 /*
- * Runs before main. `rt init FD` with a channel on FD is the stage; anything
- * else goes on to Go. Not dumpable before all else: a process of a namespace we
+ * Runs before main. `rt init FD` with a channel on FD is the stage, after one
+ * more execve with "seal"; anything else goes on to Go. Not dumpable before all else: a process of a namespace we
  * join must not be able to trace us or look through our fds (CVE-2016-9962).
  */
-static void __attribute__((constructor)) stage_enter(int argc, char **argv)
+static void __attribute__((constructor)) enter(int argc, char **argv)
 {
-	if (argc != 3 || strcmp(argv[1], "init") != 0)
+	if (argc < 3 || strcmp(argv[1], "init") != 0) {
+		prepare_go(argc, argv);
 		return;
+	}
 	st.channel = channel_from(argv[2]);
 	if (st.channel < 0)
 		return;
+	if (argc == 4 && strcmp(argv[3], "seal") == 0 && exec_sealed(st.channel) < 0)
+		report();
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "rt:stage", 0, 0, 0);
-	st.first_own_fd = st.channel;
 	fcntl(st.channel, F_SETFD, FD_CLOEXEC);
 	for (int i = 0; i < SLOT_COUNT; i++)
 		st.slot[i] = -1;
