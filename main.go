@@ -6,8 +6,11 @@ import (
 	"os"
 
 	"rt/internal/cli"
+	"rt/libcontainer"
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr))
+	status := cli.Main(os.Args, os.Stdout, os.Stderr)
+	libcontainer.Dismiss()
+	os.Exit(status)
 }

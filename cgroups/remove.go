@@ -31,6 +31,35 @@ func (e *BusyError) Unwrap() error { return unix.EBUSY }
 // are dying are waited for, RemoveTimeout at most. Removing what is gone is fine.
 func (c *Cgroup) Remove() error { return c.removeWithin(RemoveTimeout) }
 
+// RemoveEmpty removes the cgroup's own directories if nothing is in them, retrying for wait at most. A
+// directory that others use is left to them: with a wait that is no error, without it is EBUSY.
+func (c *Cgroup) RemoveEmpty(wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	for {
+		err := c.rmdirs()
+		if !busy(err) || wait == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (c *Cgroup) rmdirs() error {
+	var first error
+	for _, h := range append([]hierarchy{c.unified}, c.v1...) {
+		if h.path == "" {
+			continue
+		}
+		if err := rmdir(h.path); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
 func (c *Cgroup) removeWithin(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	var first error

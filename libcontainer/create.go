@@ -27,8 +27,8 @@ type birth struct {
 	stage  *nsenter.Stage
 	pidfd  int // of init; -1 before it is born
 	master *os.File
-	passwd int // the image's /etc/passwd, -1 for none
-	stdio  [3]uintptr
+	passwd int   // the image's /etc/passwd, -1 for none
+	stdio  []int // in place of our own 0, 1 and 2, if not nil
 	undo   []func()
 	parked bool
 
@@ -50,37 +50,25 @@ func (s *Store) Create(spec *specs.Spec, o CreateOptions) (*Container, error) {
 	return b.Container, nil
 }
 
+// Dismiss ends what was started in advance for a container that was never made.
+// A program that links this package calls it before it exits.
+func Dismiss() { nsenter.Dismiss() }
+
 func (s *Store) newBirth(spec *specs.Spec, o CreateOptions) *birth {
-	return &birth{Container: &Container{store: s}, spec: spec, opts: o, pidfd: -1, passwd: -1, stdio: [3]uintptr{0, 1, 2}}
+	return &birth{Container: &Container{store: s}, spec: spec, opts: o, pidfd: -1, passwd: -1}
 }
 
-// started is the outcome of starting a stage.
-type started struct {
-	stage *nsenter.Stage
-	err   error
-}
-
-// make goes as far as a stage that waits with everything in place. The stage is
-// started first and boots while the config is compiled and the cgroup made.
+// make goes as far as a stage that waits with everything in place.
 func (b *birth) make() error {
 	if err := b.checkPreserved(); err != nil {
 		return err
 	}
-	starting := make(chan started, 1)
-	go func() {
-		stage, err := nsenter.Start(b.stdio, b.opts.PreserveFDs+listenFDs(), nil)
-		starting <- started{stage, err}
-	}()
-	err := b.prepare()
-	s := <-starting
-	if s.err == nil {
-		b.stage = s.stage
+	var err error
+	if b.stage, err = nsenter.Start(); err != nil {
+		return fmt.Errorf("start the stage: %w", err)
 	}
-	if err != nil {
+	if err := b.prepare(); err != nil {
 		return err
-	}
-	if s.err != nil {
-		return fmt.Errorf("start the stage: %w", s.err)
 	}
 	if err := b.sendPlan(); err != nil {
 		return err
@@ -147,8 +135,8 @@ func (b *birth) fillRecord() {
 // checkPreserved: a gap in the preserved fds would be filled by one of ours.
 func (b *birth) checkPreserved() error {
 	for fd := 3; fd < 3+b.opts.PreserveFDs+listenFDs(); fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return fmt.Errorf("--preserve-fds (and LISTEN_FDS) name fd %d, which is not open: %w", fd, err)
+		if !nsenter.Inherited(fd) {
+			return fmt.Errorf("--preserve-fds (and LISTEN_FDS) name fd %d, which is not open: %w", fd, unix.EBADF)
 		}
 	}
 	return nil
@@ -164,11 +152,11 @@ func (b *birth) sendPlan() error {
 		return err
 	}
 	defer f.Close()
-	trace := int32(0)
+	code := int32(b.opts.PreserveFDs+listenFDs()) << 1
 	if b.opts.Trace != nil {
-		trace = 1
+		code |= 1
 	}
-	return b.stage.Send(nsenter.MsgPlan, trace, "", int(f.Fd()))
+	return b.stage.Send(nsenter.MsgPlan, code, "", append([]int{int(f.Fd())}, b.stdio...)...)
 }
 
 // finish publishes a container that waits for start: record, pid file, sockets; then the stage is let go.
@@ -184,11 +172,11 @@ func (b *birth) finish() error {
 }
 
 func (b *birth) publish() error {
-	b.record.Creating = false
-	b.record.Cgroup = b.cgroup.State()
-	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
-	if err := b.entry.write(&b.record); err != nil {
-		return err
+	if b.record.Creating {
+		b.record.Creating = false
+		if err := b.entry.write(&b.record); err != nil {
+			return err
+		}
 	}
 	if b.opts.PidfdSocket != "" {
 		if err := terminal.SendFD(b.opts.PidfdSocket, "init", uintptr(b.pidfd)); err != nil {

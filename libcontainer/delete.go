@@ -80,13 +80,7 @@ func (c *Container) destroy() error {
 	if err := c.awaitInit(); err != nil {
 		return err
 	}
-	cg := cgroups.Load(c.record.Cgroup)
-	if cg.Mode() != cgroups.Disabled {
-		if err := cg.Kill(unix.SIGKILL); err != nil {
-			return err
-		}
-	}
-	if err := cg.Remove(); err != nil {
+	if err := c.removeCgroup(); err != nil {
 		return err
 	}
 	if err := c.entry.remove(); err != nil {
@@ -94,6 +88,24 @@ func (c *Container) destroy() error {
 	}
 	c.poststop()
 	return nil
+}
+
+// removeCgroup usually finds it empty: what had init in its pid namespace died
+// with it. Else what is left is killed first, but only in a cgroup that became
+// ours: a create that was killed early may have had no time to see that others
+// live there.
+func (c *Container) removeCgroup() error {
+	cg := cgroups.Load(c.record.Cgroup)
+	if c.record.Pid == 0 {
+		return cg.RemoveEmpty(time.Second)
+	}
+	if cg.RemoveEmpty(0) == nil {
+		return nil
+	}
+	if err := cg.Kill(unix.SIGKILL); err != nil {
+		return err
+	}
+	return cg.Remove()
 }
 
 // killInit kills init if it is there, thawing it so that it can die.

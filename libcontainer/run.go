@@ -91,9 +91,10 @@ func (f *foreground) connect(tty bool) error {
 	}
 	var err error
 	f.relay, f.theirs, err = terminal.Pipes(0, 1, 2)
+	f.stdio = []int{0, 1, 2}
 	for i, file := range f.theirs {
 		if file != nil {
-			f.stdio[i] = file.Fd()
+			f.stdio[i] = int(file.Fd())
 		}
 	}
 	return err

@@ -218,6 +218,15 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	if _, b.record.StartTime, err = processStat(b.record.Pid); err != nil {
 		return fmt.Errorf("read the start time of init: %w", err)
 	}
+	// From now on delete can find init, and may kill what is in the cgroup: it is ours. A container that
+	// nobody waits for, neither a hook nor a start, has no time in which it is "creating" to anybody.
+	b.record.Cgroup = b.cgroup.State()
+	b.record.CgroupPaths = b.record.Cgroup.Paths
+	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
+	b.record.Creating = b.parked || hasEarlyHooks(b.spec.Hooks)
+	if err := b.entry.write(&b.record); err != nil {
+		return err
+	}
 	return b.setOOMScore()
 }
 
@@ -300,9 +309,9 @@ func (b *birth) takeConsole(fd int) error {
 	return nil
 }
 
-// runHooks runs the hooks of the runtime's namespaces. They may ask `rt state` about the container, so its record comes first.
+// runHooks runs the hooks of the runtime's namespaces. They may ask `rt state` about the container, so its record, written at birth, comes first.
 func (b *birth) runHooks() error {
-	if err := b.entry.write(&b.record); err != nil {
+	if err := b.awaitBirth(); err != nil {
 		return err
 	}
 	state := b.ociState(specs.StateCreating)

@@ -173,7 +173,7 @@ func (b *birth) userNamespace(m *nsenter.IDMap) (int, error) {
 		return unix.Open("/proc/"+strconv.Itoa(b.record.Pid)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	// A stage without a plan is a process that does nothing in its namespaces until we hang up.
-	holder, err := nsenter.Start([3]uintptr{0, 1, 2}, 0, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER,
+	holder, err := nsenter.Hold(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER,
 		UidMappings: sysIDMap(m.UIDs), GidMappings: sysIDMap(m.GIDs), GidMappingsEnableSetgroups: true})
 	if err != nil {
 		return -1, err

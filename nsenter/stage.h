@@ -123,6 +123,11 @@ int op_exec(const struct step *s);
 int op_reconfigure(const struct step *s);
 int op_syscall(const struct step *s);
 
+/* early.c */
+extern int early_channel, early_pid;
+void prepare_go(int argc, char **argv);
+int exec_sealed(int channel);
+
 /* copyup.c */
 int copy_up(int from, int to);
 

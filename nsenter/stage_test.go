@@ -88,7 +88,8 @@ func (r *running) sendTraced(trace int32, steps ...Step) {
 		r.t.Fatal(err)
 	}
 	defer f.Close()
-	r.say(MsgPlan, trace, "", int(f.Fd()))
+	code := trace | int32(len(r.cmd.ExtraFiles)-1)<<1
+	r.say(MsgPlan, code, "", int(f.Fd()))
 }
 
 func (r *running) say(m MessageType, code int32, text string, fds ...int) {
@@ -243,6 +244,21 @@ func TestStageKeepsOnlyPreservedFDs(t *testing.T) {
 	r.send(append(steps, program(t)...)...)
 	r.feed(open(t, "/proc", unix.O_PATH))
 	want(t, r.runs(), "fd", "0", "1", "2", "3", "4")
+}
+
+// A foreground run gives the program pipes for stdio: they come with the plan.
+func TestPlanBringsStdio(t *testing.T) {
+	out := open(t, t.TempDir(), unix.O_TMPFILE|unix.O_RDWR)
+	plan := memfd(t, string(encode(t, program(t))))
+	null := open(t, "/dev/null", unix.O_RDONLY)
+	r := startStage(t)
+	r.say(MsgPlan, 0, "", int(plan.Fd()), int(null.Fd()), int(out.Fd()), int(out.Fd()))
+	if all := r.runs(); !slices.Equal(all, []string{""}) {
+		t.Errorf("on the first stdout: %q", all)
+	}
+	b := make([]byte, 1<<16)
+	n, _ := out.ReadAt(b, 0)
+	want(t, strings.Split(string(b[:n]), "\n"), "fd", "0", "1", "2")
 }
 
 func TestStageTrace(t *testing.T) {

@@ -1,5 +1,8 @@
 package nsenter
 
+// #include "stage.h"
+import "C"
+
 import (
 	"os"
 	"strconv"
@@ -14,46 +17,82 @@ type Stage struct {
 	Pid int // of the first process, which ends once the container's init is born
 }
 
-// Start starts a stage with the given stdio and, from fd 3 on, preserve fds of
-// ours under their own numbers. It waits, in our namespaces, for its plan; if
-// we end or close the channel, so does it. flags are CLONE_NEW… for a stage
-// that is only a holder of namespaces, else 0.
-func Start(stdio [3]uintptr, preserve int, attr *syscall.SysProcAttr) (*Stage, error) {
+// Start gives a stage with our stdio and our inherited fds. It waits, in our
+// namespaces, for its plan; if we end or close the channel, so does it.
+//
+// A command that makes containers has one already, forked before Go started.
+func Start() (*Stage, error) {
+	if s := takeEarly(); s != nil {
+		return s, nil
+	}
+	return start([]string{"seal"}, nil)
+}
+
+// Hold starts a process that does nothing but keep the namespaces that attr
+// makes; it ends with its channel. It is not sealed: nobody but us sees it.
+func Hold(attr *syscall.SysProcAttr) (*Stage, error) { return start(nil, attr) }
+
+func takeEarly() *Stage {
+	fd := int(C.early_channel)
+	if fd < 0 {
+		return nil
+	}
+	C.early_channel = -1
+	return &Stage{Channel: NewChannel(fd), Pid: int(C.early_pid)}
+}
+
+// Dismiss ends a stage that was forked early and is not needed after all.
+func Dismiss() {
+	s := takeEarly()
+	if s == nil {
+		return
+	}
+	s.Close()
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(s.Pid, &status, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+func start(args []string, attr *syscall.SysProcAttr) (*Stage, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[1])
-	files := append(make([]uintptr, 0, 4+preserve), stdio[:]...)
-	for fd := 3; fd < 3+preserve; fd++ {
-		files = append(files, uintptr(fd))
-	}
-	files = append(files, uintptr(pair[1]))
-	pid, err := execSealed(files, attr)
+	// A copy that stays open over the execve, on the lowest free number like one forked early.
+	theirs, err := unix.FcntlInt(uintptr(pair[1]), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		unix.Close(pair[0])
-		return nil, err
+		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	}
+	defer unix.Close(theirs)
+	files := []uintptr{0, 1, 2}
+	for fd := 3; fd < theirs; fd++ {
+		files = append(files, inherited(fd))
+	}
+	files = append(files, uintptr(theirs))
+	argv := append([]string{"rt", "init", strconv.Itoa(theirs)}, args...)
+	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{Files: files, Env: []string{}, Sys: attr})
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, os.NewSyscallError("fork/exec rt init", err)
 	}
 	return &Stage{Channel: NewChannel(pair[0]), Pid: pid}, nil
 }
 
-// execSealed executes the sealed binary as `rt init FD`, FD being the last of files.
-func execSealed(files []uintptr, attr *syscall.SysProcAttr) (int, error) {
-	exe, err := openSealed()
-	if err != nil {
-		return 0, err
+// inherited is fd if our caller gave it to us: all that we open ourselves is close-on-exec.
+func inherited(fd int) uintptr {
+	if Inherited(fd) {
+		return uintptr(fd)
 	}
-	defer unix.Close(exe)
-	if exe < len(files) { // the child's own fds would be laid over it before the execve
-		high, err := unix.FcntlInt(uintptr(exe), unix.F_DUPFD_CLOEXEC, len(files))
-		if err != nil {
-			return 0, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
-		}
-		defer unix.Close(high)
-		exe = high
-	}
-	argv := []string{"rt", "init", strconv.Itoa(len(files) - 1)}
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), argv,
-		&syscall.ProcAttr{Files: files, Env: []string{}, Sys: attr})
-	return pid, os.NewSyscallError("fork/exec rt init", err)
+	return ^uintptr(0)
+}
+
+// Inherited tells whether our caller gave us fd.
+func Inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
 }

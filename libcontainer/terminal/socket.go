@@ -12,8 +12,8 @@ import (
 var errNoName = errors.New("a descriptor cannot be sent without a name: a stream carries it beside at least one byte")
 
 // SendFD connects to the AF_UNIX stream socket at socketPath and sends fd in
-// one SCM_RIGHTS message whose payload is name. This is what both
-// --console-socket (fd is a pty master) and --pidfd-socket speak.
+// one SCM_RIGHTS message whose payload is name. This is what --console-socket
+// (fd is a pty master), --pidfd-socket and seccomp agents speak.
 func SendFD(socketPath, name string, fd uintptr) error {
 	if name == "" {
 		return errNoName
@@ -26,8 +26,25 @@ func SendFD(socketPath, name string, fd uintptr) error {
 	if err := connect(sock, socketPath); err != nil {
 		return err
 	}
-	if err := unix.Sendmsg(sock, []byte(name), unix.UnixRights(int(fd)), nil, unix.MSG_NOSIGNAL); err != nil {
+	if err := send(sock, []byte(name), unix.UnixRights(int(fd))); err != nil {
 		return &os.PathError{Op: "sendmsg", Path: socketPath, Err: err}
+	}
+	return nil
+}
+
+// send sends all of data. The rights go with the first byte; the kernel may
+// take the rest in pieces when a signal comes, because the state that a seccomp
+// agent gets (it has no limit) need not fit the socket's buffer.
+func send(sock int, data, rights []byte) error {
+	for len(data) > 0 {
+		n, err := unix.SendmsgN(sock, data, rights, nil, unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		data, rights = data[n:], nil
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -94,6 +95,26 @@ func TestSendFD(t *testing.T) {
 			check(t, err)
 			readExactly(t, got, "hello")
 		})
+	}
+}
+
+// More payload than a socket takes at once arrives whole.
+func TestSendFDLongPayload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	check(t, err)
+	defer l.Close()
+	want := strings.Repeat("0123456789abcdef", 1<<16)
+	sent := make(chan error, 1)
+	go func() { sent <- SendFD(path, want, 0) }()
+	conn, err := l.AcceptUnix()
+	check(t, err)
+	defer conn.Close()
+	got, err := io.ReadAll(conn)
+	check(t, err)
+	check(t, <-sent)
+	if string(got) != want {
+		t.Errorf("%d of %d bytes arrived", len(got), len(want))
 	}
 }
 

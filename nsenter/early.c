@@ -1,0 +1,130 @@
+/*
+ * Becoming a stage: from a sealed copy of our binary, and early. A command that
+ * will need a stage forks it before the Go runtime starts, where a fork is
+ * cheap and safe; it boots while Go does, on another processor.
+ */
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int early_channel = -1;
+int early_pid;
+
+static int same_file(int a, int b)
+{
+	struct stat sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/*
+ * Our binary through a detached, read-only copy of the mount it lies on. Who
+ * later sees it as /proc/PID/exe cannot write to it (CVE-2019-5736: the entry
+ * point "/proc/self/exe" overwrote the host's runtime), and as it is not that
+ * mount's root, no path leads to the mount to change it. Costs microseconds.
+ */
+static int open_detached(int self)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, .propagation = 1 << 18 /* MS_PRIVATE */};
+	char path[PATH_MAX], copy[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	int tree, fd;
+
+	if (n < 0)
+		return -1;
+	path[n] = 0;
+	strcpy(copy, path);
+	tree = (int)syscall(SYS_open_tree, AT_FDCWD, dirname(copy), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return -1;
+	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -1;
+	strcpy(copy, path);
+	fd = openat(tree, basename(copy), O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	close(tree);
+	return fd >= 0 && same_file(fd, self) ? fd : -1; /* an upgrade may have put another binary there */
+}
+
+/* The same for the price of a copy, where mounts are not ours to make. */
+static int open_copy(int self)
+{
+	int fd = memfd_create("rt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ssize_t n;
+
+	while ((n = sendfile(fd, self, NULL, 1 << 24)) > 0)
+		;
+	if (n < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return -1;
+	return fd;
+}
+
+/* Executes the sealed binary as `rt init channel`; only returns, with errno, if it can't. */
+int exec_sealed(int channel)
+{
+	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fd;
+	char number[12], *argv[] = {"rt", "init", number, NULL}, *env[] = {NULL};
+
+	if (self < 0)
+		return -1;
+	fd = open_detached(self);
+	if (fd < 0)
+		fd = open_copy(self);
+	if (fd < 0)
+		return -1;
+	snprintf(number, sizeof(number), "%d", channel);
+	return (int)syscall(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
+}
+
+/* Our fds must not take the places of missing stdio. */
+static void fill_stdio(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDWR);
+}
+
+static void fork_stage(void)
+{
+	int pair[2], channel;
+
+	fill_stdio();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return;
+	early_pid = fork();
+	if (early_pid == 0) {
+		close(pair[0]);
+		channel = dup(pair[1]);	/* the lowest free number: right above what is preserved, and not close-on-exec */
+		exec_sealed(channel);
+		st.channel = channel;
+		_exit(send_message(MSG_ERROR, errno, "execveat rt init", 17, -1));
+	}
+	close(pair[1]);
+	if (early_pid > 0)
+		early_channel = pair[0];
+	else
+		close(pair[0]);
+}
+
+/* A wrong guess, such as a container called "run", costs a process that ends with us. */
+void prepare_go(int argc, char **argv)
+{
+	mallopt(M_ARENA_MAX, 1);	/* Go's threads hardly allocate here; an arena for each costs five system calls */
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "create") || !strcmp(argv[i], "run")) {
+			fork_stage();
+			return;
+		}
+}
