@@ -365,6 +365,7 @@ func TestCgroupManagerOption(t *testing.T) {
 	b.Run().OK()
 	b.Flags = []string{"--cgroup-manager=nosuch"}
 	b.Run().Fails("nosuch")
+	b.Flags = nil
 }
 
 // The floor of the memory limit is what the kernel takes for a process, not what the runtime's init does.

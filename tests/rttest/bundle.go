@@ -42,6 +42,7 @@ func New(t testing.TB) *Bundle {
 		t: t, ID: fmt.Sprintf("%s-%d", runName(), n), // unlike anything else on the machine, wherever it shows up
 		Dir: filepath.Join(top, "bundle"), Root: filepath.Join(top, "state"),
 	}
+	b.tag = b.ID
 	if err := os.MkdirAll(b.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func (b *Bundle) remains() []string {
 		left = append(left, "state "+filepath.Join(b.Root, b.ID))
 	}
 	for _, dir := range cgroupDirsBelow(runName()) {
-		if strings.Contains(dir, b.ID) {
+		if strings.Contains(dir+"/", "/"+b.tag+"/") || strings.Contains(dir, "/"+b.tag+"-") {
 			left = append(left, "cgroup "+dir)
 		}
 	}
@@ -292,7 +293,7 @@ func (b *Bundle) remains() []string {
 			left = append(left, "mount "+line)
 		}
 	}
-	return append(left, processesIn(b.ID)...)
+	return append(left, processesIn(b.tag)...)
 }
 
 // processesIn names the processes whose cgroup is, or is below, a cgroup of that name.
