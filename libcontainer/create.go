@@ -67,10 +67,16 @@ func (b *birth) make() error {
 	if b.stage, err = nsenter.Start(); err != nil {
 		return fmt.Errorf("start the stage: %w", err)
 	}
+	early := earlySteps(b.spec, sortNamespaces(b.spec))
+	if len(early) > 0 {
+		if err := b.send(&nsenter.Plan{Steps: early}); err != nil {
+			return err
+		}
+	}
 	if err := b.prepare(); err != nil {
 		return err
 	}
-	if err := b.sendPlan(); err != nil {
+	if err := b.send(&nsenter.Plan{Steps: b.plan.Steps[len(early):], First: len(early)}); err != nil {
 		return err
 	}
 	return b.serve()
@@ -87,7 +93,7 @@ func (b *birth) prepare() error {
 	}
 	b.undo = append(b.undo, func() { b.entry.remove(); b.entry.close() })
 	b.fillRecord()
-	if err = b.entry.write(&b.record); err != nil {
+	if err = b.entry.announce(&b.record); err != nil {
 		return err
 	}
 	if err = b.makeCgroup(); err != nil {
@@ -142,8 +148,9 @@ func (b *birth) checkPreserved() error {
 	return nil
 }
 
-func (b *birth) sendPlan() error {
-	data, err := b.plan.Encode()
+// send hands the stage a part of the plan.
+func (b *birth) send(p *nsenter.Plan) error {
+	data, err := p.Encode()
 	if err != nil {
 		return err
 	}
@@ -172,12 +179,10 @@ func (b *birth) finish() error {
 }
 
 func (b *birth) publish() error {
-	if b.record.Creating {
-		b.record.Creating = false
-		if err := b.entry.write(&b.record); err != nil {
-			return err
-		}
+	if err := b.entry.settle(); err != nil {
+		return err
 	}
+	b.record.Creating = false
 	if b.opts.PidfdSocket != "" {
 		if err := terminal.SendFD(b.opts.PidfdSocket, "init", uintptr(b.pidfd)); err != nil {
 			return fmt.Errorf("--pidfd-socket: %w", err)

@@ -64,16 +64,44 @@ func (c *compiler) timeSteps() {
 	}
 }
 
-const cloneTogether = unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWUSER
+const (
+	unsharedEarly = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+	cloneTogether = unsharedEarly | unix.CLONE_NEWPID | unix.CLONE_NEWUSER
+)
 
-func (c *compiler) cloneSteps() {
-	flags := c.plan.ns.create & cloneTogether
-	what := "be born as the container's init"
+// early are the namespaces that are made ahead of the clone: a network
+// namespace takes the kernel longer than all mounts, and it needs nothing that
+// we have still to prepare. A user namespace must come before those it is to own.
+func (n *namespaces) early() uint64 {
+	if n.has(unix.CLONE_NEWUSER) {
+		return 0
+	}
+	return n.create & unsharedEarly
+}
+
+// earlySteps depend on the config only, so they run while rt makes the cgroup and compiles the rest.
+func earlySteps(spec *specs.Spec, n namespaces) []nsenter.Step {
+	flags := n.early()
+	if flags == 0 {
+		return nil
+	}
+	return append([]nsenter.Step{nsenter.Unshare("linux.namespaces", "make namespaces"+namesOf(flags), flags)},
+		utsSteps(spec, flags)...)
+}
+
+func namesOf(flags uint64) string {
+	names := ""
 	for _, name := range []string{"pid", "network", "mount", "ipc", "uts", "user"} {
 		if flags&namespaceFlag(name) != 0 {
-			what += ", new " + name
+			names += ", new " + name
 		}
 	}
+	return names
+}
+
+func (c *compiler) cloneSteps() {
+	flags := c.plan.ns.create & cloneTogether &^ c.plan.ns.early()
+	what := "be born as the container's init" + namesOf(flags)
 	s := nsenter.Simple(nsenter.OpClone, "linux.namespaces", what, []uint64{flags, 0})
 	if c.bornInside() {
 		s.Num[1], s.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir}
@@ -95,15 +123,28 @@ func (c *compiler) userSteps() {
 		nsenter.Syscall("linux.namespaces user", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
 }
 
-// utsSteps name the machine and bring up its loopback, if they are the container's own.
-func (c *compiler) utsSteps() {
-	if c.plan.ns.create&unix.CLONE_NEWNET != 0 {
-		c.plan.Add(nsenter.Simple(nsenter.OpLoopback, "linux.namespaces network", "bring up lo", nil))
+// lateUTSSteps are for namespaces that were not made early: of a user namespace, or joined.
+func (c *compiler) lateUTSSteps() {
+	rest := uint64(unix.CLONE_NEWNET|unix.CLONE_NEWUTS) &^ c.plan.ns.early()
+	if c.plan.ns.create&unix.CLONE_NEWNET == 0 {
+		rest &^= unix.CLONE_NEWNET // only a new network has a loopback that is down
 	}
-	if h := c.spec.Hostname; h != "" {
-		c.plan.Add(nsenter.Syscall("hostname", "set the host name "+h, unix.SYS_SETHOSTNAME, nsenter.Text(h), nsenter.Num(len(h))))
+	c.plan.Add(utsSteps(c.spec, rest)...)
+}
+
+// utsSteps bring up the loopback of a network namespace and name the machine of a uts namespace.
+func utsSteps(spec *specs.Spec, flags uint64) (steps []nsenter.Step) {
+	if flags&unix.CLONE_NEWNET != 0 {
+		steps = append(steps, nsenter.Simple(nsenter.OpLoopback, "linux.namespaces network", "bring up lo", nil))
 	}
-	if d := c.spec.Domainname; d != "" {
-		c.plan.Add(nsenter.Syscall("domainname", "set the domain name "+d, unix.SYS_SETDOMAINNAME, nsenter.Text(d), nsenter.Num(len(d))))
+	if flags&unix.CLONE_NEWUTS == 0 {
+		return steps
 	}
+	if h := spec.Hostname; h != "" {
+		steps = append(steps, nsenter.Syscall("hostname", "set the host name "+h, unix.SYS_SETHOSTNAME, nsenter.Text(h), nsenter.Num(len(h))))
+	}
+	if d := spec.Domainname; d != "" {
+		steps = append(steps, nsenter.Syscall("domainname", "set the domain name "+d, unix.SYS_SETDOMAINNAME, nsenter.Text(d), nsenter.Num(len(d))))
+	}
+	return steps
 }

@@ -68,12 +68,13 @@ func (c *compiler) compile() (*Plan, error) {
 	if err := c.loadFilter(); err != nil {
 		return nil, err
 	}
+	c.plan.Add(earlySteps(c.spec, c.plan.ns)...)
 	if err := c.namespaceSteps(); err != nil {
 		return nil, err
 	}
 	c.sessionSteps()
 	c.plan.Add(fs.Build...)
-	c.utsSteps()
+	c.lateUTSSteps()
 	c.hookSteps()
 	c.plan.Add(fs.Enter...)
 	c.consoleStep()

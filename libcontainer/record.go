@@ -1,7 +1,9 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +28,7 @@ type record struct {
 	Bundle      string            `json:"bundle"`
 	Rootfs      string            `json:"rootfs"`
 	Created     time.Time         `json:"created"`
-	Creating    bool              `json:"creating,omitzero"` // create has not finished, or was killed
+	Creating    bool              `json:"-"` // create has not finished, or was killed: its first record is still there
 	Pid         int               `json:"init_process_pid"`
 	StartTime   uint64            `json:"init_process_start"` // of Pid, in clock ticks since boot: tells it from a later process of the same number
 	OwnPidNS    bool              `json:"own_pid_namespace"`
@@ -39,32 +41,66 @@ type record struct {
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }
 
-// write puts the record in place at once: a reader, or a crash, sees the old one or the new one.
-func (e *entry) write(r *record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode the record of %q: %w", e.id, err)
-	}
-	tmp := recordName + ".tmp"
-	dir := int(e.f.Fd())
-	fd, err := unix.Openat(dir, tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: filepath.Join(e.dir, tmp), Err: err}
-	}
-	_, err = unix.Write(fd, data)
-	unix.Close(fd)
-	if err == nil {
-		err = unix.Renameat(dir, tmp, dir, recordName)
-	}
-	if err != nil {
-		return &os.PathError{Op: "write", Path: filepath.Join(e.dir, recordName), Err: err}
+// announce writes the first record, before anything else happens.
+func (e *entry) announce(r *record) error { return e.writeFile(creatingName, r) }
+
+// settle says that the making is done: only now does the container count as created.
+func (e *entry) settle() error {
+	if err := unix.Unlinkat(int(e.f.Fd()), creatingName, 0); err != nil && err != unix.ENOENT {
+		return &os.PathError{Op: "unlink", Path: filepath.Join(e.dir, creatingName), Err: err}
 	}
 	return nil
 }
 
+// write puts the record in place at once: a reader, or a crash, sees the one
+// before or this one. It is written once: renaming over an older file makes some
+// filesystems flush it to the disk.
+func (e *entry) write(r *record) error {
+	if err := e.writeFile(temporaryName, r); err != nil {
+		return err
+	}
+	dir := int(e.f.Fd())
+	if err := unix.Renameat(dir, temporaryName, dir, recordName); err != nil {
+		return &os.PathError{Op: "rename", Path: filepath.Join(e.dir, recordName), Err: err}
+	}
+	return nil
+}
+
+func (e *entry) writeFile(name string, r *record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode the record of %q: %w", e.id, err)
+	}
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(int(e.f.Fd()), name, flags, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: filepath.Join(e.dir, name), Err: err}
+	}
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, data); err != nil {
+		return &os.PathError{Op: "write", Path: filepath.Join(e.dir, name), Err: err}
+	}
+	return nil
+}
+
+// read reads the record; fs.ErrNotExist when there is none.
 func (e *entry) read() (*record, error) {
-	name := filepath.Join(e.dir, recordName)
-	fd, err := unix.Openat(int(e.f.Fd()), recordName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	var st unix.Stat_t
+	creating := unix.Fstatat(int(e.f.Fd()), creatingName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+	r, err := e.readFile(recordName)
+	if creating && errors.Is(err, fs.ErrNotExist) {
+		r, err = e.readFile(creatingName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.Creating = creating
+	return r, nil
+}
+
+func (e *entry) readFile(file string) (*record, error) {
+	name := filepath.Join(e.dir, file)
+	fd, err := unix.Openat(int(e.f.Fd()), file, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}

@@ -218,12 +218,10 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	if _, b.record.StartTime, err = processStat(b.record.Pid); err != nil {
 		return fmt.Errorf("read the start time of init: %w", err)
 	}
-	// From now on delete can find init, and may kill what is in the cgroup: it is ours. A container that
-	// nobody waits for, neither a hook nor a start, has no time in which it is "creating" to anybody.
+	// From now on delete can find init, and may kill what is in the cgroup: it is ours.
 	b.record.Cgroup = b.cgroup.State()
 	b.record.CgroupPaths = b.record.Cgroup.Paths
 	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
-	b.record.Creating = b.parked || hasEarlyHooks(b.spec.Hooks)
 	if err := b.entry.write(&b.record); err != nil {
 		return err
 	}

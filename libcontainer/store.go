@@ -18,17 +18,20 @@ import (
 // Store is the directory that holds a directory for each container, its
 // --root. Each belongs to us alone (0700); what is in it:
 //
-//	state.json   the record, written by rename; first of all as "creating"
-//	start.sock   where the waiting stage takes the call of `rt start`
+//	creating.json  a first record, there from before the first side effect until the making is done
+//	state.json     the record, from the birth of init on, written by rename
+//	start.sock     where the waiting stage takes the call of `rt start`
 type Store struct {
 	Root string
 	Warn func(string) // told what the user should know but no command fails for, if set
 }
 
 const (
-	recordName = "state.json"
-	socketName = "start.sock"
-	cacheName  = ".cache" // compiled filters; no container id may begin with a dot-directory of ours
+	creatingName  = "creating.json"
+	recordName    = "state.json"
+	temporaryName = "state.json.tmp"
+	socketName    = "start.sock"
+	cacheName     = ".cache" // compiled filters; no container id may begin with a dot-directory of ours
 )
 
 func (s *Store) warn(text string) {
@@ -128,7 +131,7 @@ func (e *entry) close() { e.f.Close() }
 
 // remove deletes the directory and what rt put there.
 func (e *entry) remove() error {
-	for _, name := range []string{socketName, recordName, recordName + ".tmp"} {
+	for _, name := range []string{socketName, creatingName, recordName, temporaryName} {
 		if err := unix.Unlinkat(int(e.f.Fd()), name, 0); err != nil && err != unix.ENOENT {
 			return &os.PathError{Op: "unlink", Path: filepath.Join(e.dir, name), Err: err}
 		}

@@ -104,6 +104,7 @@ type Step struct {
 // Plan is the steps of one container, in order.
 type Plan struct {
 	Steps []Step
+	First int // the number of the first of them, in a plan that continues another
 }
 
 // Add appends steps.
@@ -133,6 +134,7 @@ func (p *Plan) Encode() ([]byte, error) {
 	native.PutUint32(b[0:], planMagic)
 	native.PutUint32(b[4:], uint32(len(b)))
 	native.PutUint32(b[8:], uint32(len(p.Steps)))
+	native.PutUint32(b[12:], uint32(p.First))
 	return b, nil
 }
 

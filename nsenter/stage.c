@@ -83,20 +83,25 @@ static int receive_plan(struct plan *plan)
 	return plan_open(plan, p, (size_t)sb.st_size) < 0 ? (errno = EPROTO, failed("decode", "plan")) : 0;
 }
 
+/* A plan comes in parts, so that the first can run while the next is made; the last one ends with its execve. */
 static void __attribute__((noreturn)) run_plan(void)
 {
 	struct plan plan;
 	struct step step;
 	int more;
 
-	if (receive_plan(&plan) < 0)
-		report();
-	while ((more = plan_next(&plan, &step)) > 0)
-		if (run_step(&step) < 0)
+	for (;;) {
+		if (receive_plan(&plan) < 0)
 			report();
-	errno = more < 0 ? EPROTO : ENOEXEC;	/* a plan ends with its execve */
-	failed("decode", "plan");
-	report();
+		while ((more = plan_next(&plan, &step)) > 0)
+			if (run_step(&step) < 0)
+				report();
+		if (more < 0) {
+			errno = EPROTO;
+			failed("decode", "plan");
+			report();
+		}
+	}
 }
 
 /*

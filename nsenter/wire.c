@@ -10,7 +10,7 @@
 
 static const uint32_t plan_magic = 0x31505452;	/* "RTP1" */
 
-struct plan_header { uint32_t magic, size, steps, reserved; };
+struct plan_header { uint32_t magic, size, steps, first; };
 struct step_header { uint32_t size; uint8_t op, nums, texts, reserved; };
 
 /* Lengths are 32 bits and checked here before use: CVE-2021-43784 was a length that wrapped at 16. */
@@ -23,7 +23,7 @@ int plan_open(struct plan *plan, const void *p, size_t size)
 	memcpy(&h, p, sizeof(h));
 	if (h.magic != plan_magic || h.size != size)
 		return -1;
-	*plan = (struct plan){.p = p, .size = size, .at = sizeof(h), .steps = h.steps};
+	*plan = (struct plan){.p = p, .size = size, .at = sizeof(h), .steps = h.steps, .index = h.first};
 	return 0;
 }
 
@@ -50,7 +50,7 @@ int plan_next(struct plan *plan, struct step *step)
 	size_t end;
 
 	memset(step, 0, sizeof(*step));
-	if (plan->index == plan->steps)
+	if (plan->steps == 0)
 		return plan->at == plan->size ? 0 : -1;
 	if (plan->size - plan->at < sizeof(h))
 		return -1;
@@ -70,6 +70,7 @@ int plan_next(struct plan *plan, struct step *step)
 			return -1;
 	step->op = h.op;
 	step->index = plan->index++;
+	plan->steps--;
 	plan->at = end;
 	return 1;
 }

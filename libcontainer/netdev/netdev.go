@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -188,12 +187,4 @@ func (m *Mover) giveBack(d moved) error {
 		return err
 	}
 	return m.here.setLink(d.index, unix.IFF_UP)
-}
-
-// Words is a device of the config for people: "eth0" or "eth0 as net%d".
-func Words(host, inside string) string {
-	if inside == "" || inside == host {
-		return host
-	}
-	return strings.Join([]string{host, inside}, " as ")
 }

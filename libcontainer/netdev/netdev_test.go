@@ -209,7 +209,9 @@ func TestRefusals(t *testing.T) {
 	attrs.Name = "taken"
 	check(t, inside.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
 	attrs.Name = "bridge"
-	check(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	check(t, netlink.LinkAdd(bridge))
+	t.Cleanup(func() { check(t, netlink.LinkDel(bridge)) })
 	device(t, "cable")
 	for _, c := range []struct {
 		host, inside string
