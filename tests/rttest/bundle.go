@@ -26,6 +26,7 @@ type Bundle struct {
 	Root  string                 // the runtime's --root
 	Flags []string               // global options, before the verb
 	Setup func(cmd *exec.Cmd)    // if not nil, changes create and run commands before they start
+	tag   string                 // names everything of this bundle on the machine
 	out   outFile                // what a created container prints
 	Kept  func(left string) bool // if not nil and true, this remain is the test's own doing
 }
