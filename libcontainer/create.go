@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/libcontainer/netdev"
 	"rt/libcontainer/terminal"
 	"rt/nsenter"
 )
@@ -32,7 +33,8 @@ type birth struct {
 	undo   []func()
 	parked bool
 
-	hookOutput *os.File // what the container's own hooks print
+	hookOutput *os.File      // what the container's own hooks print
+	netDevices *netdev.Mover // nil without linux.netDevices
 }
 
 // Create makes the container and leaves its stage waiting for Start. On error nothing is left of it.
@@ -99,6 +101,9 @@ func (b *birth) prepare() error {
 	if err = b.makeCgroup(); err != nil {
 		return err
 	}
+	if err = b.makeIntelRdt(); err != nil {
+		return err
+	}
 	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), cgroup: b.cgroup, parked: b.parked,
 		seccompCache: filepath.Join(b.store.Root, cacheName)}
 	b.plan, err = c.compile()
@@ -133,6 +138,7 @@ func (b *birth) fillRecord() {
 	if l := b.spec.Linux; l != nil && l.Seccomp != nil && l.Seccomp.ListenerPath != "" {
 		b.record.Listener = &listener{Path: l.Seccomp.ListenerPath, Metadata: l.Seccomp.ListenerMetadata}
 	}
+	b.record.IntelRdt = intelRdtGroup(b.spec, b.opts.ID)
 	if h := b.spec.Hooks; h != nil && len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0 {
 		b.record.Hooks = &specs.Hooks{StartContainer: h.StartContainer, Poststart: h.Poststart, Poststop: h.Poststop}
 	}
@@ -213,6 +219,7 @@ func (b *birth) writePidFile() error {
 func (b *birth) release() {
 	b.stage.Close()
 	b.home.Close()
+	b.netDevices.Close()
 	if b.passwd >= 0 {
 		unix.Close(b.passwd)
 		b.passwd = -1
@@ -227,6 +234,7 @@ func (b *birth) release() {
 // abandon undoes a birth that failed, the latest first: the processes, the cgroup, the record.
 func (b *birth) abandon() {
 	if b.stage != nil {
+		b.returnNetDevices()
 		b.release()
 		b.endInit()
 	}

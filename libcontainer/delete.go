@@ -83,6 +83,9 @@ func (c *Container) destroy() error {
 	if err := c.removeCgroup(); err != nil {
 		return err
 	}
+	if err := c.record.IntelRdt.Remove(); err != nil {
+		return err
+	}
 	if err := c.entry.remove(); err != nil {
 		return err
 	}

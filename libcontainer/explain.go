@@ -51,6 +51,9 @@ func explainProgram(e *nsenter.StepError) error {
 	if e.Step.Op == nsenter.OpExec {
 		name, _, _ = strings.Cut(name, "\x00")
 	}
+	if name == "" {
+		return errors.New("process: is not in the config, so there is nothing to start")
+	}
 	if e.Errno == unix.ENOENT && !strings.Contains(name, "/") {
 		return fmt.Errorf("process.args[0]: exec %q: executable file not found in $PATH%w", name, silent{e.Errno})
 	}

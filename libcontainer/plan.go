@@ -57,6 +57,9 @@ type compiler struct {
 // compile is the order of a container's making; order_test.go asserts what of it matters.
 func (c *compiler) compile() (*Plan, error) {
 	c.plan = &Plan{spec: c.spec, ns: sortNamespaces(c.spec)}
+	if err := c.checkLabels(); err != nil {
+		return nil, err
+	}
 	facts, err := c.rootfsFacts()
 	if err != nil {
 		return nil, err
@@ -72,9 +75,11 @@ func (c *compiler) compile() (*Plan, error) {
 	if err := c.namespaceSteps(); err != nil {
 		return nil, err
 	}
+	c.intelRdtStep()
 	c.sessionSteps()
 	c.plan.Add(fs.Build...)
 	c.lateUTSSteps()
+	c.netDevicesStep()
 	c.hookSteps()
 	c.plan.Add(fs.Enter...)
 	c.consoleStep()

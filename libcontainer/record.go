@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/libcontainer/intelrdt"
 	"rt/nsenter"
 )
 
@@ -37,6 +38,7 @@ type record struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Hooks       *specs.Hooks      `json:"hooks,omitempty"` // of start and delete
 	Listener    *listener         `json:"seccomp_listener,omitempty"`
+	IntelRdt    *intelrdt.Group   `json:"intel_rdt,omitempty"`
 	FirstLate   int               `json:"first_late_step,omitzero"`
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }

@@ -126,6 +126,10 @@ func (b *birth) answer(q nsenter.Question, ready bool) error {
 		err = b.takeConsole(m.FD)
 	case nsenter.AskHooks:
 		err = b.runHooks()
+	case nsenter.AskNetDevices:
+		err = b.moveNetDevices()
+	case nsenter.AskIntelRdt:
+		err = b.joinIntelRdt()
 	}
 	if err != nil {
 		return err

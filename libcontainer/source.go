@@ -81,6 +81,11 @@ func (b *birth) openTree(s nsenter.Source) (int, error) {
 	if err != nil {
 		return -1, &os.PathError{Op: "open_tree", Path: s.Path, Err: err}
 	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); s.IsRoot && err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		unix.Close(fd)
+		return -1, &os.PathError{Op: "open", Path: s.Path, Err: unix.ENOTDIR}
+	}
 	if err := b.setTree(fd, s); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s: %w", s.Path, err)

@@ -97,6 +97,9 @@ func (c *Container) explainStart(m *nsenter.Message, files hookFiles) error {
 	if m.Type != nsenter.MsgError {
 		return fmt.Errorf("the stage said %d instead of starting", m.Type)
 	}
+	if err := c.awaitInit(); err != nil { // so that who asks next hears "stopped"
+		return err
+	}
 	err := c.record.latePlan().Failure(m)
 	var step *nsenter.StepError
 	if errors.As(err, &step) {

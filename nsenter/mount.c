@@ -51,25 +51,26 @@ static int mount_target(const char *unsafe_path, mode_t type, uint64_t flags)
 {
 	struct statfs fs;
 	struct stat sb;
-	int fd;
+	int fd = -1;
 
-	if (flags & REAL_DIRECTORY) {
+	if (flags & REAL_DIRECTORY)
 		fd = open_in_root(unsafe_path, O_PATH | O_NOFOLLOW);
-		if (fd >= 0 && fstat(fd, &sb) == 0 && !S_ISDIR(sb.st_mode)) {
-			close(fd);
-			return errno = ENOTDIR, failed("openat2", unsafe_path);
-		}
-		if (fd >= 0)
-			close(fd);
-	}
-	fd = make_target(unsafe_path, type);
+	if (fd < 0)
+		fd = make_target(unsafe_path, type);
 	if (fd < 0)
 		return -1;
-	if (!(flags & ON_PROC) && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC) {
-		close(fd);
-		return errno = EPERM, failed("mount on procfs", unsafe_path);
-	}
-	return fd;
+	if (fstat(fd, &sb) < 0 || fstatfs(fd, &fs) < 0)
+		failed("fstat", unsafe_path);
+	else if (S_ISDIR(type) && !S_ISDIR(sb.st_mode))
+		errno = ENOTDIR, failed("openat2", unsafe_path);
+	else if (!S_ISDIR(type) && S_ISDIR(sb.st_mode))
+		errno = EISDIR, failed("openat2", unsafe_path);
+	else if (!(flags & ON_PROC) && fs.f_type == PROC_SUPER_MAGIC)
+		errno = EPERM, failed("mount on procfs", unsafe_path);
+	else
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* The kernel says more than an errno about a filesystem's options: "e tmpfs: Bad value for 'size'". */

@@ -85,10 +85,12 @@ const (
 	AskConsole           // take the terminal's master
 	AskTime              // write timens_offsets of the asking process
 	AskSeccomp           // take the filter's listener to its agent
+	AskNetDevices        // move network devices into the network namespace
+	AskIntelRdt          // put init into its resctrl group
 )
 
 func (q Question) String() string {
-	return [...]string{"nothing", "user map", "hooks", "hook state", "console", "time offsets", "seccomp listener"}[q]
+	return [...]string{"nothing", "user map", "hooks", "hook state", "console", "time offsets", "seccomp listener", "network devices", "resctrl group"}[q]
 }
 
 // Step is one operation of a plan and where it came from.

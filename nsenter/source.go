@@ -24,6 +24,7 @@ type Source struct {
 	Type      uint64 // CLONE_NEW… of a Namespace
 	Index     int
 	Recursive bool // Tree: with everything mounted below
+	IsRoot    bool // Tree: must be a directory, for a container's root
 
 	Set, Clear       uint64 // Tree: MOUNT_ATTR_… of the top mount
 	RecSet, RecClear uint64 // Tree: … of all of them

@@ -148,8 +148,11 @@ static void __attribute__((constructor)) enter(int argc, char **argv)
 	st.channel = channel_from(argv[2]);
 	if (st.channel < 0)
 		return;
-	if (argc == 4 && strcmp(argv[3], "seal") == 0 && exec_sealed(st.channel) < 0)
+	if (argc == 4 && strcmp(argv[3], "seal") == 0) {
+		prctl(PR_SET_TIMERSLACK, 50000);	/* rt's own is raised (early.c) and was inherited */
+		exec_sealed(st.channel);
 		report();
+	}
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "rt:stage", 0, 0, 0);
 	fcntl(st.channel, F_SETFD, FD_CLOEXEC);

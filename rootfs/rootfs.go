@@ -119,7 +119,7 @@ func (p *planner) root() {
 		p.add(nsenter.Syscall("--no-pivot", "unmount the host's "+dir, unix.SYS_UMOUNT2,
 			nsenter.Text(dir), nsenter.Num(unix.MNT_DETACH)))
 	}
-	src := nsenter.Source{Kind: nsenter.Tree, Path: p.facts.Root, Recursive: true, Propagation: p.rootPropagation()}
+	src := nsenter.Source{Kind: nsenter.Tree, Path: p.facts.Root, Recursive: true, IsRoot: true, Propagation: p.rootPropagation()}
 	p.add(nsenter.Syscall("root.path", "keep the mount below the root private", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(0), nsenter.MountAttr(0, 0, unix.MS_PRIVATE), nsenter.Num(32)))
 	at := "/"

@@ -3,6 +3,7 @@ package hooks
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -76,6 +77,7 @@ func start(hook *specs.Hook, dir string, input []byte) (_ *process, err error) {
 		return nil, err
 	}
 	defer theirOut.Close()
+	defer normalTimers()()
 	p.proc, err = os.StartProcess(hook.Path, arguments(hook), &os.ProcAttr{
 		Dir:   dir,
 		Env:   hook.Env, // nil means ours, empty means none
@@ -84,6 +86,21 @@ func start(hook *specs.Hook, dir string, input []byte) (_ *process, err error) {
 		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
 	})
 	return p, err
+}
+
+// normalTimers gives the child the usual timer slack: rt's own is raised, so that
+// the Go runtime's watchdog wakes less often, and a child would inherit it.
+func normalTimers() (restore func()) {
+	runtime.LockOSThread() // the slack is the thread's
+	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil {
+		return runtime.UnlockOSThread
+	}
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 50000, 0, 0, 0)
+	return func() {
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0)
+		runtime.UnlockOSThread()
+	}
 }
 
 // arguments are passed on as they are: the first one is the name the hook sees

@@ -3,6 +3,7 @@ package terminal
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,9 @@ func TestSignalsForwarded(t *testing.T) {
 	go s.Forward(pidfd, nil)
 	readExactly(t, out, "USR1\n")
 	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGUSR2, unix.SIGTSTP, unix.SIGCONT} {
+		if signal.Ignored(sig) {
+			continue // by whoever started the test, and so by the shell too
+		}
 		raise(t, sig)
 		readExactly(t, out, strings.TrimPrefix(unix.SignalName(sig), "SIG")+"\n")
 	}

@@ -1,7 +1,7 @@
 /*
  * What the tests run: the whole stage, built with the sanitizers, around a main
- * that is either the plan decoder (as a filter) or the program that a plan
- * executes (it prints what it was given).
+ * that is the plan decoder (as a filter), the copier of tmpcopyup, or else the
+ * program that a plan executes (it prints what it was given).
  */
 #include "../stage.h"
 
@@ -102,8 +102,20 @@ static int probe(int argc, char **argv, char **env)
 	return 7;
 }
 
+static int copy(const char *from, const char *to)
+{
+	int in = open(from, O_PATH | O_DIRECTORY | O_CLOEXEC), out = open(to, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (copy_up(in, out) == 0)
+		return 0;
+	perror("copy_up");
+	return 1;
+}
+
 int main(int argc, char **argv, char **env)
 {
+	if (argc == 4 && !strcmp(argv[1], "copyup"))
+		return copy(argv[2], argv[3]);
 	if (argc == 2 && !strcmp(argv[1], "decode"))
 		return decode();
 	return probe(argc, argv, env);
