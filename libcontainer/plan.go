@@ -57,7 +57,7 @@ type compiler struct {
 // compile is the order of a container's making; order_test.go asserts what of it matters.
 func (c *compiler) compile() (*Plan, error) {
 	c.plan = &Plan{spec: c.spec, ns: sortNamespaces(c.spec)}
-	if err := c.checkLabels(); err != nil {
+	if err := c.checkLabels(theLSMs()); err != nil {
 		return nil, err
 	}
 	facts, err := c.rootfsFacts()
