@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -62,6 +63,9 @@ func (s *Store) newBirth(spec *specs.Spec, o CreateOptions) *birth {
 
 // make goes as far as a stage that waits with everything in place.
 func (b *birth) make() error {
+	if err := checkKernel(); err != nil {
+		return err
+	}
 	if err := b.checkPreserved(); err != nil {
 		return err
 	}
@@ -123,9 +127,29 @@ func (b *birth) makeCgroup() error {
 		return fmt.Errorf("linux.cgroupsPath: %w", err)
 	}
 	b.undo = append(b.undo, func() { b.cgroup.Remove() })
+	for _, w := range b.cgroup.Warnings() {
+		b.store.warn(w)
+	}
+	if err := b.delegate(); err != nil {
+		return fmt.Errorf("linux.cgroupsPath: delegate: %w", err)
+	}
 	var err error
 	b.home, err = b.cgroup.Birth()
 	return err
+}
+
+// delegate gives a container that sees its cgroup alone, and may write to it, the files that the kernel
+// says are a delegatee's. Without the one it would see others', without the other it has no use for them.
+func (b *birth) delegate() error {
+	if ns := sortNamespaces(b.spec); ns.create&unix.CLONE_NEWCGROUP == 0 {
+		return nil
+	}
+	for _, m := range b.spec.Mounts {
+		if (m.Type == "cgroup" || m.Type == "cgroup2") && !slices.Contains(m.Options, "ro") {
+			return b.cgroup.Delegate(hostRoot(b.spec))
+		}
+	}
+	return nil
 }
 
 func (b *birth) fillRecord() {

@@ -229,6 +229,9 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	if err := b.entry.write(&b.record); err != nil {
 		return err
 	}
+	if err := b.checkUserMap(); err != nil {
+		return err
+	}
 	return b.setOOMScore()
 }
 
@@ -254,27 +257,6 @@ func (b *birth) raiseLimits() error {
 		if err := raiseLimit(b.record.Pid, l); err != nil {
 			return hint(fmt.Errorf("process.rlimits[%d]: raise the hard limit of %s to %d: %w", i, l.Type, l.Hard, err),
 				"raising a hard limit takes CAP_SYS_RESOURCE")
-		}
-	}
-	return nil
-}
-
-func (b *birth) writeUserMap() error {
-	if err := b.awaitBirth(); err != nil {
-		return err
-	}
-	proc := "/proc/" + strconv.Itoa(b.record.Pid)
-	l := b.spec.Linux
-	for _, m := range []struct {
-		field, file string
-		maps        []specs.LinuxIDMapping
-	}{{"linux.uidMappings", "/uid_map", l.UIDMappings}, {"linux.gidMappings", "/gid_map", l.GIDMappings}} {
-		var text strings.Builder
-		for _, r := range m.maps {
-			fmt.Fprintf(&text, "%d %d %d\n", r.ContainerID, r.HostID, r.Size)
-		}
-		if err := writeFile(proc+m.file, text.String()); err != nil {
-			return fmt.Errorf("%s: %w", m.field, err)
 		}
 	}
 	return nil
