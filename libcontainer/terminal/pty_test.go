@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openPTY makes a pty that lives as long as the test. Both files are blocking.
+// openPTY makes a pty. Both files are blocking. The slave is closed after the
+// test; the master is not, because a relay owns it, which may live on.
 func openPTY(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	check(t, err)
 	master = os.NewFile(uintptr(fd), "master")
-	t.Cleanup(func() { master.Close() })
 	check(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
 	n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
