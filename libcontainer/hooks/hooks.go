@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -57,7 +58,7 @@ func Run(kind string, list []specs.Hook, state specs.State) error {
 		return fmt.Errorf("hooks.%s: write the state: %w", kind, err)
 	}
 	dir := workDir(state.Bundle)
-	var failed []error
+	var failed failures
 	for i := range list {
 		if err := runOne(fmt.Sprintf("hooks.%s[%d]", kind, i), &list[i], dir, input); err != nil {
 			failed = append(failed, err)
@@ -66,8 +67,24 @@ func Run(kind string, list []specs.Hook, state specs.State) error {
 			}
 		}
 	}
-	return errors.Join(failed...)
+	if failed == nil {
+		return nil
+	}
+	return failed
 }
+
+// failures is several errors on one line.
+type failures []error
+
+func (f failures) Error() string {
+	var texts []string
+	for _, err := range f {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f failures) Unwrap() []error { return f }
 
 // workDir is the bundle, as long as there is one: engines may remove it before
 // they delete the container, whose poststop hooks still have to clean up.

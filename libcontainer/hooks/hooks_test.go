@@ -323,6 +323,9 @@ func TestFirstFailureStops(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "hooks."+kind+"[1] /bin/sh: exit status 1") {
 			t.Errorf("%s: %v", kind, err)
 		}
+		if strings.Contains(fmt.Sprint(err), "\n") {
+			t.Errorf("%s: more than one line: %v", kind, err)
+		}
 		if got := content(t, out, "ran"); got != want {
 			t.Errorf("%s: ran %q, want %q", kind, got, want)
 		}
