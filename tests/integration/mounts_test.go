@@ -218,6 +218,26 @@ func TestOverlayMount(t *testing.T) {
 	}
 }
 
+// Long option strings: images have many layers with long paths, more than one fsconfig(2) value or a page can hold.
+func TestOverlayMountOfManyLayers(t *testing.T) {
+	t.Parallel()
+	dir := outliving(t)
+	var lower []string
+	for i := range 40 {
+		layer := filepath.Join(dir, fmt.Sprintf("layer-%02d-%s", i, strings.Repeat("x", 40)))
+		if err := os.MkdirAll(layer, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(layer, fmt.Sprintf("f%d", i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		lower = append(lower, layer)
+	}
+	b := rttest.New(t).Sh("ls /o | wc -l")
+	b.Mount(specs.Mount{Type: "overlay", Source: "overlay", Destination: "/o", Options: []string{"lowerdir=" + strings.Join(lower, ":"), "ro"}})
+	b.Run().OK().Prints("40")
+}
+
 func TestIdmappedBindMount(t *testing.T) {
 	t.Parallel()
 	rttest.Need(t, rttest.Kernel("6.3")) // tmpfs can be id-mapped from then on

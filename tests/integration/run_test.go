@@ -309,14 +309,13 @@ func TestRunWithTerminal(t *testing.T) {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	}
-	done := make(chan *rttest.Result)
-	go func() { done <- b.Run() }()
+	done := rttest.Async(func() *rttest.Result { return b.Run() })
 	first := rttest.ReadTerminal(t, master, "/dev/pts/0")
 	if _, err := master.WriteString("typed\n"); err != nil {
 		t.Fatal(err)
 	}
 	rest := rttest.ReadTerminal(t, master, "21 77")
-	(<-done).Exits(4)
+	done().Exits(4)
 	if !strings.Contains(rest, "got typed") {
 		t.Errorf("terminal says %q", first+rest)
 	}
@@ -359,14 +358,13 @@ func TestRunWithTerminalResizes(t *testing.T) {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	}
-	done := make(chan *rttest.Result)
-	go func() { done <- b.Run() }()
+	done := rttest.Async(func() *rttest.Result { return b.Run() })
 	rttest.ReadTerminal(t, master, "up")
 	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 44, Col: 111}); err != nil {
 		t.Fatal(err)
 	}
 	rttest.ReadTerminal(t, master, "44 111")
-	(<-done).OK()
+	done().OK()
 }
 
 func TestPreserveFDs(t *testing.T) {

@@ -179,15 +179,14 @@ func TestSeccompNotify(t *testing.T) {
 	b.Spec.Linux.Seccomp.ListenerMetadata = "meta"
 	b.Create().OK()
 	pid := b.Pid()
-	started := make(chan *rttest.Result)
-	go func() { started <- b.Start() }() // the filter may be loaded by create or as late as this
+	started := rttest.Async(b.Start) // the filter may be loaded by create or as late as this
 	listener, payload := socket.Receive()
 	for _, word := range []string{`"seccompFd"`, `"meta"`, b.ID, fmt.Sprintf(`"pid":%d`, pid)} {
 		if !strings.Contains(strings.ReplaceAll(payload, " ", ""), word) {
 			t.Errorf("no %s in %s", word, payload)
 		}
 	}
-	(<-started).OK()
+	started().OK()
 	listener.Close() // nobody answers any more: ENOSYS
 	if status := b.Wait(pid); status != 0 || strings.TrimSpace(b.Output()) != fmt.Sprintf("-1 %d", unix.ENOSYS) {
 		t.Errorf("status %d, output %q", status, b.Output())

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -232,4 +233,21 @@ func WaitPid(t testing.TB, pid int) int {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
+}
+
+// Async starts f in a goroutine of its own and returns a function that waits for its result. When f failed the test
+// there, that function ends the calling goroutine too.
+func Async(f func() *Result) (wait func() *Result) {
+	done := make(chan *Result, 1)
+	go func() {
+		defer close(done)
+		done <- f()
+	}()
+	return func() *Result {
+		res, ok := <-done
+		if !ok {
+			runtime.Goexit()
+		}
+		return res
+	}
 }
