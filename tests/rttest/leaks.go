@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -119,4 +120,18 @@ func added(kind string, before, now map[string]bool) []string {
 	}
 	sort.Strings(list)
 	return list
+}
+
+// Settle waits until everything of the container is gone, and fails the test when it stays.
+func Settle(t testing.TB, b *Bundle, when string) {
+	t.Helper()
+	var left []string
+	for until := time.Now().Add(grace); ; time.Sleep(2 * time.Millisecond) {
+		if left = b.remains(); len(left) == 0 {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("killed %s: left behind after delete --force:\n  %s", when, strings.Join(left, "\n  "))
+		}
+	}
 }
