@@ -87,7 +87,7 @@ func TestNumbersAreThoseOfTheStage(t *testing.T) {
 
 func TestQuestionsHaveWords(t *testing.T) {
 	seen := map[string]bool{}
-	for q := AskNothing; q <= AskSeccomp; q++ {
+	for q := AskNothing; q <= AskIntelRdt; q++ {
 		if w := q.String(); w == "" || seen[w] {
 			t.Errorf("question %d is %q", q, w)
 		} else {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* <sys/mount.h> clashes with <linux/mount.h> in this libc; these three are all we need of it. */
@@ -129,6 +130,20 @@ static int inherit_mode(int fs, int target)
 	return fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode) < 0 ? fs_failed(fs, "fsconfig", mode) : 0;
 }
 
+/* For a superblock that the kernel made itself (mqueue): it takes no context= any more, its root takes a label. */
+static int label_root(int mount_fd, const char *label)
+{
+	int fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return failed("openat", "mount root");
+	err = fsetxattr(fd, "security.selinux", label, strlen(label), 0);
+	if (err < 0)
+		failed("fsetxattr security.selinux", label);
+	close(fd);
+	return err;
+}
+
 static int make_filesystem(const struct step *s, int target)
 {
 	const char *type = s->s[0].p;
@@ -146,6 +161,10 @@ static int make_filesystem(const struct step *s, int target)
 		fs_failed(fs, "fsconfig create", type);
 	else if ((fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, s->n[0])) < 0)
 		fs_failed(fs, "fsmount", type);
+	else if (s->s[5].len && label_root(fd, s->s[5].p) < 0) {
+		close(fd);
+		fd = -1;
+	}
 	close(fs);
 	return fd;
 }
@@ -174,7 +193,7 @@ static int mount_legacy(const struct step *s, int target)
 	return chdir("/") < 0 ? failed("chdir", "/") : 0;
 }
 
-/* s: type, source, options, target, legacy data. n: attributes, flags above, slot+1 to keep it detached, legacy flags. */
+/* s: type, source, options, target, legacy data, label. n: attributes, flags above, slot+1 to keep it detached, legacy flags. */
 int op_mount(const struct step *s)
 {
 	int fd, target = -1;

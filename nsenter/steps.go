@@ -64,13 +64,14 @@ type Filesystem struct {
 	Flags        uint64
 	UnsafeTarget string // below the root
 	MountFlags   uint64 // MS_…, for Legacy only
+	Label        string // SELinux label of the root directory, for what takes no "context="
 }
 
 // Mount makes a filesystem and attaches it.
 func Mount(from, what string, fs Filesystem) Step {
 	return Step{Op: OpMount, From: from, What: what,
 		Num:  []uint64{fs.Attr, fs.Flags, 0, fs.MountFlags},
-		Text: []string{fs.Type, fs.Source, List(fs.Options), fs.UnsafeTarget, legacyData(fs)}}
+		Text: []string{fs.Type, fs.Source, List(fs.Options), fs.UnsafeTarget, legacyData(fs), fs.Label}}
 }
 
 func legacyData(fs Filesystem) string {
