@@ -33,7 +33,11 @@ func (c *Container) Kill(sig unix.Signal, all bool) error {
 }
 
 // killAll reaches processes that outlived init in a shared pid namespace, so init's end is no error here.
+// Before init is born, the cgroup may turn out to be somebody else's: what is in it then is not ours.
 func (c *Container) killAll(cg *cgroups.Cgroup, sig unix.Signal) error {
+	if c.record.Pid == 0 {
+		return nil
+	}
 	if cg.Mode() == cgroups.Disabled {
 		if !c.alive() {
 			return nil

@@ -19,6 +19,7 @@ var (
 	ErrNotExist   = errors.New("container does not exist")
 	ErrExist      = errors.New("container with given ID already exists")
 	ErrNotRunning = errors.New("container not running")
+	ErrNotPaused  = errors.New("container not paused")
 	ErrStopped    = errors.New("cannot start a container that has stopped")
 	ErrStarted    = errors.New("cannot start an already running container")
 )
