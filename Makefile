@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/bin/go/bin:$(PATH)
 
 # Integration tests are all that needs root; everything else is a unit test.
 GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
-UNIT         = $(GOTEST) $$($(GO) list ./... | grep -v ^rt/tests/integration)
+UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v ^rt/tests/integration)
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
 
 .PHONY: all deps install test unit integration sanitize lint fuzz demo bench clean
