@@ -19,6 +19,7 @@ func (c *compiler) sessionSteps() {
 	p := c.plan
 	p.Add(nsenter.Syscall("process", "lead a new session", unix.SYS_SETSID))
 	if c.host.keyring && !c.opts.NoNewKeyring {
+		c.keyLabelStep()
 		name := "_ses." + c.opts.ID
 		p.Add(nsenter.Syscall("session keyring", "join a new session keyring "+name, unix.SYS_KEYCTL,
 			nsenter.Num(unix.KEYCTL_JOIN_SESSION_KEYRING), nsenter.Text(name)))

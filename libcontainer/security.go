@@ -61,6 +61,17 @@ func (c *compiler) labelSteps(proc *specs.Process) {
 	}
 }
 
+// keyLabelStep comes before the session keyring is made, so that the labelled
+// process may use it. The execve ends it.
+func (c *compiler) keyLabelStep() {
+	if c.spec.Process == nil || c.spec.Process.SelinuxLabel == "" {
+		return
+	}
+	c.procSteps("process.selinuxLabel")
+	c.plan.Add(nsenter.Simple(nsenter.OpProcWrite, "process.selinuxLabel", "label the session keyring "+c.spec.Process.SelinuxLabel, nil,
+		"thread-self/attr/keycreate", c.spec.Process.SelinuxLabel))
+}
+
 func (c *compiler) consoleStep() {
 	proc := c.spec.Process
 	if proc == nil || !proc.Terminal {

@@ -25,7 +25,7 @@ func (p *planner) cgroup(e *entry) {
 	}
 	flags := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC)
 	p.add(nsenter.Mount(e.from, "mount tmpfs on "+e.target+" for the cgroup hierarchies", nsenter.Filesystem{
-		Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attr: flags | e.Set&^unix.MOUNT_ATTR_RDONLY, UnsafeTarget: e.target,
+		Type: "tmpfs", Source: "tmpfs", Options: append([]string{"mode=755"}, p.context("tmpfs", nil)...), Attr: flags | e.Set&^unix.MOUNT_ATTR_RDONLY, UnsafeTarget: e.target,
 	}))
 	for _, h := range p.facts.Cgroups.Hierarchies {
 		p.hierarchy(e, h)

@@ -126,10 +126,11 @@ func (p *planner) filesystem(e *entry) {
 	case "proc", "sysfs":
 		fs.Flags |= nsenter.RealDirectory
 	}
+	p.label(&fs)
 	if slices.ContainsFunc(fs.Options, tooLong) {
 		fs.Flags |= nsenter.Legacy
 		fs.MountFlags = legacyFlags(e)
-		fs.Options = e.Data
+		fs.Options = p.legacyLabel(e.Type, e.Data)
 	}
 	what := "mount " + e.Type + " on " + e.target + e.words()
 	p.add(nsenter.Mount(e.from, what, fs))

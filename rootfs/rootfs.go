@@ -174,7 +174,7 @@ func (p *planner) shared() {
 		return
 	}
 	p.add(nsenter.MountDetached("linux.maskedPaths", "prepare an empty directory for masks", nsenter.Filesystem{
-		Type: "tmpfs", Source: "tmpfs", Options: []string{"ro", "mode=755", "nr_inodes=1"},
+		Type: "tmpfs", Source: "tmpfs", Options: append([]string{"ro", "mode=755", "nr_inodes=1"}, p.context("tmpfs", nil)...),
 		Attr: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 	}, nsenter.SlotEmpty))
 	p.add(nsenter.Take(nsenter.OpSlot, "linux.maskedPaths", "prepare /dev/null for masks",

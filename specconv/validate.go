@@ -52,6 +52,7 @@ func Validate(spec *specs.Spec, h Host) error {
 	c.cgroupsPath()
 	c.resources()
 	c.intelRdt()
+	c.mountLabel()
 	c.memoryPolicy()
 	c.personality()
 	c.sysctl()
