@@ -98,6 +98,7 @@ func hostMount(t *testing.T, path string, flags uintptr) {
 // outliving makes a directory with mounts that are there before the bundle, and so are removed after it.
 func outliving(t *testing.T) string {
 	t.Helper()
+	rttest.Need(t, rttest.Root)
 	dir, err := os.MkdirTemp("", "mounts-")
 	if err != nil {
 		t.Fatal(err)
