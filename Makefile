@@ -44,7 +44,7 @@ sanitize:
 	@RT=$(CURDIR)/bin/rt-sanitized $(GO) run ./tests/internal/testsum $(INTEGRATION)
 
 lint: bin/staticcheck
-	@test -z "$$($$($(GO) env GOROOT)/bin/gofmt -l . | tee /dev/stderr)"
+	@list=$$($$($(GO) env GOROOT)/bin/gofmt -l .); test -z "$$list" || { echo "not as gofmt writes it: $$list"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	bin/staticcheck -tags $(TAGS) -checks inherit,-SA1019 ./... # bundles still use what the specification calls deprecated
 	@for f in nsenter/*.c; do $(CC) $(CFLAGS) -c -o /dev/null $$f || exit 1; done
