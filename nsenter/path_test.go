@@ -77,13 +77,15 @@ func list(t *testing.T, root string) []string {
 func inRoot(t *testing.T, root string, steps ...Step) failure {
 	t.Helper()
 	r := startStage(t)
-	r.send(append([]Step{Take(OpRoot, "", "", Source{}, 0)}, steps...)...)
+	r.send(append(append([]Step{Take(OpRoot, "", "", Source{}, 0)}, steps...), theEnd)...)
 	r.feed(open(t, root, unix.O_PATH))
 	return r.refused()
 }
 
-// done is the end of a plan whose every step succeeded: nothing to execute.
-func done(lastStep int) failure { return failure{lastStep, unix.ENOEXEC, "decode", "plan"} }
+// theEnd is a step that always fails, with the failure done: all steps before it have succeeded.
+var theEnd = Simple(OpExec, "", "", nil, List([]string{"nothing was looked up"}), "")
+
+func done(lastStep int) failure { return failure{lastStep + 1, unix.ENOENT, "execve", ""} }
 
 func mkdir(path string) Step { return Simple(OpMkdir, "", "", nil, path) }
 func symlink(to, path string) Step {

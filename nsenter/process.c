@@ -218,11 +218,12 @@ static void take_answer(const struct message *m)
  */
 static void shrink(void)
 {
+	enum { KEPT_STACK = 16 << 10 };	/* our own frame may be a caller's, inlined, with a whole message in it */
 	extern char __executable_start[], __preinit_array_start[];
 	uintptr_t mask = ~(uintptr_t)4095, sp = (uintptr_t)__builtin_frame_address(0) & mask;
 	uintptr_t start = (uintptr_t)__executable_start, end = (uintptr_t)__preinit_array_start & mask;
 
-	madvise((void *)(sp - (128 << 10)), (128 << 10) - 4096, MADV_DONTNEED);
+	madvise((void *)(sp - (128 << 10)), (128 << 10) - KEPT_STACK, MADV_DONTNEED);
 	madvise((void *)start, end - start, MADV_DONTNEED);
 }
 

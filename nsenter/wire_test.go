@@ -99,12 +99,12 @@ func (d *decoder) answer(t testing.TB, plan []byte) string {
 func printPlan(steps []Step) string {
 	var b strings.Builder
 	for i, s := range steps {
-		printStep(&b, i, s)
+		printStep(&b, uint32(i), s)
 	}
 	return b.String() + "end\n"
 }
 
-func printStep(b *strings.Builder, i int, s Step) {
+func printStep(b *strings.Builder, i uint32, s Step) {
 	fmt.Fprintf(b, "%d %d", i, s.Op)
 	for j := range 8 {
 		n := uint64(0)
@@ -129,8 +129,8 @@ func understand(b []byte) string {
 	if len(b) < 16 || native.Uint32(b) != planMagic || int(native.Uint32(b[4:])) != len(b) {
 		return "bad\n"
 	}
-	steps, rest := native.Uint32(b[8:]), b[16:]
-	for i := 0; i < int(steps); i++ {
+	steps, first, rest := native.Uint32(b[8:]), native.Uint32(b[12:]), b[16:]
+	for i := range steps {
 		if len(rest) < 8 || int(native.Uint32(rest)) > len(rest) {
 			return out.String() + "bad\n"
 		}
@@ -138,7 +138,7 @@ func understand(b []byte) string {
 		if err != nil {
 			return out.String() + "bad\n"
 		}
-		printStep(&out, i, s)
+		printStep(&out, first+i, s)
 		rest = rest[native.Uint32(rest):]
 	}
 	if len(rest) > 0 {
