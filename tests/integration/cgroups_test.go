@@ -145,6 +145,14 @@ func TestHugetlbLimit(t *testing.T) {
 	hugetlb := func(t *testing.T) *rttest.Bundle {
 		return limited(t, specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}})
 	}
+	t.Run("as v1", func(t *testing.T) {
+		rttest.MountHugetlbV1(t)
+		b := hugetlb(t)
+		b.Create().OK()
+		if got := cgroupFile(t, b, "hugetlb", "hugetlb.2MB.limit_in_bytes"); got != "4194304" {
+			t.Errorf("hugetlb.2MB.limit_in_bytes is %q", got)
+		}
+	})
 	t.Run("in cgroup2 of a hybrid", func(t *testing.T) {
 		rttest.OnlyRT(t, "hugetlb in the unified tree of a hybrid")
 		rttest.Need(t, rttest.UnifiedController("hugetlb"))
@@ -152,14 +160,6 @@ func TestHugetlbLimit(t *testing.T) {
 		b.Create().OK()
 		if got := cgroupFile(t, b, "", "hugetlb.2MB.max"); got != "4194304" {
 			t.Errorf("hugetlb.2MB.max is %q", got)
-		}
-	})
-	t.Run("as v1", func(t *testing.T) {
-		rttest.MountHugetlbV1(t)
-		b := hugetlb(t)
-		b.Create().OK()
-		if got := cgroupFile(t, b, "hugetlb", "hugetlb.2MB.limit_in_bytes"); got != "4194304" {
-			t.Errorf("hugetlb.2MB.limit_in_bytes is %q", got)
 		}
 	})
 }

@@ -230,8 +230,8 @@ func (e *engine) adoptHooks() {
 	if e.Spec.Hooks == nil {
 		return
 	}
-	for i := range e.Spec.Hooks.Prestart { //nolint:staticcheck // Docker 20.10 uses it
-		h := &e.Spec.Hooks.Prestart[i] //nolint:staticcheck // as above
+	for i := range e.Spec.Hooks.Prestart {
+		h := &e.Spec.Hooks.Prestart[i]
 		h.Path = "/bin/sh"
 		h.Args = []string{"sh", "-c", "cat > " + e.Dir + "/hook-stdin"}
 	}

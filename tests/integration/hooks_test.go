@@ -23,7 +23,7 @@ func hooksOf(b *rttest.Bundle, kind string) *[]specs.Hook {
 	}
 	h := b.Spec.Hooks
 	return map[string]*[]specs.Hook{
-		"prestart": &h.Prestart, "createRuntime": &h.CreateRuntime, "createContainer": &h.CreateContainer, //nolint:staticcheck // engines still use prestart
+		"prestart": &h.Prestart, "createRuntime": &h.CreateRuntime, "createContainer": &h.CreateContainer,
 		"startContainer": &h.StartContainer, "poststart": &h.Poststart, "poststop": &h.Poststop,
 	}[kind]
 }
