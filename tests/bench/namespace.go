@@ -151,8 +151,13 @@ func hugetlbAsV1(dir string) error {
 	if err := os.MkdirAll(huge, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount("cgroup", huge, "cgroup", 0, "hugetlb"); err != nil {
-		return fmt.Errorf("take hugetlb out of the cgroup2 tree (is somebody using it there?): %w", err)
+	var err error
+	took := eventually(time.Minute, func() bool {
+		err = unix.Mount("cgroup", huge, "cgroup", 0, "hugetlb")
+		return !errors.Is(err, unix.EBUSY)
+	})
+	if !took || err != nil {
+		return fmt.Errorf("take hugetlb out of the cgroup2 tree, where a cgroup uses it: %w", err)
 	}
 	if err := unix.Mount(tree, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return &fs.PathError{Op: "bind " + tree, Path: dir, Err: err}
@@ -167,20 +172,19 @@ func hugetlbBack() {
 	huge := filepath.Join(copiedTree, "hugetlb")
 	_ = unix.Unmount(filepath.Join(cgroupRoot, "hugetlb"), unix.MNT_DETACH) // EINVAL: it was never moved
 	for range 5 {
-		if unix.Unmount(huge, unix.MNT_DETACH) != nil || eventually(func() bool { return !hugetlbIsV1() }) {
+		if unix.Unmount(huge, unix.MNT_DETACH) != nil || eventually(2*time.Second, func() bool { return !hugetlbIsV1() }) {
 			return
 		}
 		_ = unix.Mount("cgroup", huge, "cgroup", 0, "hugetlb") // the next round's unmount says if not
 	}
 }
 
-// eventually waits up to two seconds for a condition.
-func eventually(holds func() bool) bool {
-	for range 40 {
+// eventually waits for a condition, as long as patience lasts.
+func eventually(patience time.Duration, holds func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if holds() {
 			return true
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	return false
 }
