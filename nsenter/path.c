@@ -131,8 +131,10 @@ int make_parent(const char *unsafe_path, char name[256])
 	size_t len = slash ? (size_t)(slash - unsafe_path) : 0;
 	const char *last = slash ? slash + 1 : unsafe_path;
 
-	if (!*last || !strcmp(last, ".") || !strcmp(last, "..") || strlen(last) > NAME_MAX || len >= PATH_MAX)
+	if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))
 		return errno = EINVAL, failed("open", unsafe_path);
+	if (strlen(last) > NAME_MAX || len >= PATH_MAX)
+		return errno = ENAMETOOLONG, failed("open", unsafe_path);
 	memcpy(dir, unsafe_path, len);
 	dir[len] = 0;
 	strcpy(name, last);
