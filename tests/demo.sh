@@ -1,5 +1,5 @@
 #!/bin/bash
-# demo.sh RT gives a short tour of the runtime binary RT. Each step shows real output
+# demo.sh [RT] gives a short tour of the runtime binary RT (./rt). Each step shows real output
 # and says what was seen; a step that does not see what it promises ends the tour with
 # an error. It runs in mount and PID namespaces of its own and leaves nothing behind.
 set -euo pipefail
@@ -10,7 +10,7 @@ main() {
 		exit 1
 	fi
 	export rt work bold='' green='' red='' dim='' plain=''
-	rt=$(realpath "$1")
+	rt=$(realpath "${1:-./rt}")
 	test ! -t 1 || { bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' dim=$'\e[2m' plain=$'\e[0m'; }
 	work=$(mktemp -d)
 	trap 'sweep; rmdir "$work"' EXIT

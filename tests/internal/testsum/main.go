@@ -62,7 +62,7 @@ func run(s *suite, argv []string) {
 	switch {
 	case err != nil && after.failed == before.failed:
 		s.fault(argv, err.Error())
-	case after.passed == before.passed && after.failed == before.failed:
-		s.fault(argv, "no test ran")
+	case after == before:
+		s.fault(argv, "has no test")
 	}
 }
