@@ -98,11 +98,13 @@ func (c *Channel) Receive() (*Message, error) {
 	if n == 0 {
 		return nil, ErrGone
 	}
+	fd := oneFD(oob[:oobn])
 	m, err := parseMessage(buf[:n])
 	if err != nil || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		closeAll(fd)
 		return nil, errors.New("receive from stage: not a message")
 	}
-	m.FD = oneFD(oob[:oobn])
+	m.FD = fd
 	return m, nil
 }
 
@@ -138,9 +140,19 @@ func oneFD(oob []byte) int {
 	}
 	fds, err := unix.ParseUnixRights(&scms[0])
 	if err != nil || len(fds) != 1 {
+		closeAll(fds...)
 		return -1
 	}
 	return fds[0]
+}
+
+// closeAll closes what a stage sent and nobody asked for.
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
 }
 
 // StepError is a step of the plan that the kernel refused.
