@@ -33,6 +33,7 @@ type birth struct {
 	stdio  []int // in place of our own 0, 1 and 2, if not nil
 	undo   []func()
 	parked bool
+	guest  *guestOf // an exec: not init, but a process that joins it
 
 	hookOutput *os.File      // what the container's own hooks print
 	netDevices *netdev.Mover // nil without linux.netDevices
@@ -68,6 +69,9 @@ func (b *birth) make() error {
 	}
 	if err := b.checkPreserved(); err != nil {
 		return err
+	}
+	if b.guest != nil {
+		return b.makeGuest()
 	}
 	var err error
 	if b.stage, err = nsenter.Start(); err != nil {
@@ -110,8 +114,11 @@ func (b *birth) prepare() error {
 	}
 	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), cgroup: b.cgroup, parked: b.parked,
 		seccompCache: filepath.Join(b.store.Root, cacheName)}
-	b.plan, err = c.compile()
-	return err
+	if b.plan, err = c.compile(); err != nil {
+		return err
+	}
+	b.record.Filtered = c.filter != nil
+	return b.entry.saveFilter(c.filter)
 }
 
 func (b *birth) makeCgroup() error {
@@ -209,10 +216,12 @@ func (b *birth) finish() error {
 }
 
 func (b *birth) publish() error {
-	if err := b.entry.settle(); err != nil {
-		return err
+	if b.guest == nil {
+		if err := b.entry.settle(); err != nil {
+			return err
+		}
+		b.record.Creating = false
 	}
-	b.record.Creating = false
 	if b.opts.PidfdSocket != "" {
 		if err := terminal.SendFD(b.opts.PidfdSocket, "init", uintptr(b.pidfd)); err != nil {
 			return fmt.Errorf("--pidfd-socket: %w", err)
@@ -273,7 +282,9 @@ func (b *birth) endInit() {
 		return
 	}
 	unix.PidfdSendSignal(b.pidfd, unix.SIGKILL, nil, 0)
-	b.cgroup.Kill(unix.SIGKILL)
+	if b.guest == nil {
+		b.cgroup.Kill(unix.SIGKILL)
+	}
 	reap(b.record.Pid)
 	unix.Close(b.pidfd)
 	b.pidfd = -1

@@ -16,12 +16,20 @@ type host struct {
 	lastCap int
 	keyring bool // the kernel has keyrings
 	kcore   bool
+	userNS  bool // we are in a user namespace ourselves, where mknod is refused even to root
 }
 
 func probeHost() host {
 	h := host{lastCap: lastCapability(), keyring: hasKeyrings()}
 	h.kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
+	h.userNS = inUserNamespace()
 	return h
+}
+
+// inUserNamespace compares with the inode number that the kernel gives the initial one (PROC_USER_INIT_INO).
+func inUserNamespace() bool {
+	var st unix.Stat_t
+	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino != 0xEFFFFFFD
 }
 
 // lastCapability asks the kernel for the highest capability it knows.

@@ -116,11 +116,16 @@ func (c *compiler) userSteps() {
 	if c.plan.ns.create&unix.CLONE_NEWUSER != 0 {
 		c.plan.Add(nsenter.Ask("linux.uidMappings", "let rt write the id maps", nsenter.AskUserMap))
 	}
-	c.plan.Add(
+	c.plan.Add(becomeNamespaceRoot()...)
+}
+
+func becomeNamespaceRoot() []nsenter.Step {
+	return []nsenter.Step{
 		nsenter.Syscall("linux.namespaces user", "become the namespace's root group", unix.SYS_SETRESGID, nsenter.Num(0), nsenter.Num(0), nsenter.Num(0)),
 		nsenter.Syscall("linux.namespaces user", "become the namespace's root", unix.SYS_SETRESUID, nsenter.Num(0), nsenter.Num(0), nsenter.Num(0)),
 		// A change of ids may make a process dumpable again; the namespace's other processes must not trace us.
-		nsenter.Syscall("linux.namespaces user", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
+		nsenter.Syscall("linux.namespaces user", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)),
+	}
 }
 
 // lateUTSSteps are for namespaces that were not made early: of a user namespace, or joined.

@@ -93,7 +93,7 @@ func (c *compiler) compile() (*Plan, error) {
 func (c *compiler) rootfsFacts() (f rootfs.Facts, err error) {
 	f = rootfs.Facts{
 		Bundle: c.opts.Bundle, Root: rootPath(c.spec, c.opts.Bundle), NoPivot: c.opts.NoPivot, Kcore: c.host.kcore,
-		OwnMounts: c.plan.ns.has(unix.CLONE_NEWNS), Hooks: hasEarlyHooks(c.spec.Hooks), UserNS: c.plan.ns.has(unix.CLONE_NEWUSER), CgroupNS: c.plan.ns.has(unix.CLONE_NEWCGROUP),
+		OwnMounts: c.plan.ns.has(unix.CLONE_NEWNS), Hooks: hasEarlyHooks(c.spec.Hooks), UserNS: c.host.userNS || c.plan.ns.has(unix.CLONE_NEWUSER), CgroupNS: c.plan.ns.has(unix.CLONE_NEWCGROUP),
 	}
 	if c.opts.NoPivot {
 		if f.OldProcfs, err = procfsMounts(); err != nil {

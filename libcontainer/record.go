@@ -36,7 +36,8 @@ type record struct {
 	Cgroup      cgroups.State     `json:"cgroup"`
 	CgroupPaths map[string]string `json:"cgroup_paths,omitempty"` // as monitoring tools look for it
 	Annotations map[string]string `json:"annotations,omitempty"`
-	Hooks       *specs.Hooks      `json:"hooks,omitempty"` // of start and delete
+	Hooks       *specs.Hooks      `json:"hooks,omitempty"`  // of start and delete
+	Filtered    bool              `json:"seccomp,omitzero"` // its filter is kept for exec
 	Listener    *listener         `json:"seccomp_listener,omitempty"`
 	IntelRdt    *intelrdt.Group   `json:"intel_rdt,omitempty"`
 	FirstLate   int               `json:"first_late_step,omitzero"`

@@ -143,7 +143,9 @@ func (f *foreground) wait() (int, error) {
 	err := f.signals.Forward(f.pidfd, f.relay)
 	status := reap(f.record.Pid)
 	err = errors.Join(err, f.disconnect())
-	f.warnOfOOM(status)
+	if f.guest == nil {
+		f.warnOfOOM(status)
+	}
 	if !f.opts.Keep {
 		err = errors.Join(err, f.destroy())
 	}

@@ -75,7 +75,7 @@ func (c *compiler) memoryPolicyStep(m *specs.LinuxMemoryPolicy) error {
 		}
 		mode |= bit
 	}
-	nodes, err := nodeMask(m.Nodes)
+	nodes, err := numberMask("linux.memoryPolicy.nodes", m.Nodes)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func (c *compiler) memoryPolicyStep(m *specs.LinuxMemoryPolicy) error {
 	return nil
 }
 
-// nodeMask turns "0-3,7" into the bit mask that set_mempolicy(2) reads.
-func nodeMask(list string) (string, error) {
+// numberMask turns "0-3,7" into the bit mask that set_mempolicy(2) and sched_setaffinity(2) read.
+func numberMask(field, list string) (string, error) {
 	var mask []byte
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part == "" {
@@ -98,7 +98,7 @@ func nodeMask(list string) (string, error) {
 			hi, err2 = strconv.ParseUint(last, 10, 16)
 		}
 		if err1 != nil || err2 != nil || hi < lo {
-			return "", fmt.Errorf("linux.memoryPolicy.nodes: %q is not a list of nodes", list)
+			return "", fmt.Errorf("%s: %q is not a list of numbers", field, list)
 		}
 		for n := lo; n <= hi; n++ {
 			for uint64(len(mask)) <= n/64*8+7 {

@@ -222,10 +222,13 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	if _, b.record.StartTime, err = processStat(b.record.Pid); err != nil {
 		return fmt.Errorf("read the start time of init: %w", err)
 	}
+	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
+	if b.guest != nil {
+		return b.setOOMScore()
+	}
 	// From now on delete can find init, and may kill what is in the cgroup: it is ours.
 	b.record.Cgroup = b.cgroup.State()
 	b.record.CgroupPaths = b.record.Cgroup.Paths
-	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
 	if err := b.entry.write(&b.record); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ func (b *birth) open(s nsenter.Source) (int, error) {
 		return dup(b.home.Into)
 	case nsenter.StartSocket:
 		return b.listen()
+	case nsenter.InitPidfd:
+		return b.openHost()
 	}
 	return -1, fmt.Errorf("no such source: %d", s.Kind)
 }
@@ -143,6 +145,13 @@ func openNull(s nsenter.Source) (int, error) {
 		return -1, &os.PathError{Op: "check", Path: path, Err: err}
 	}
 	return fd, nil
+}
+
+// openHost opens the init that a guest joins, and makes sure that it is the one of the record.
+func (b *birth) openHost() (int, error) {
+	host := Container{record: b.record}
+	host.record.Pid, host.record.StartTime = b.guest.init, b.guest.start
+	return host.openInit()
 }
 
 // listen makes the socket on which the stage waits for start.

@@ -20,6 +20,7 @@ import (
 //
 //	creating.json  a first record, there from before the first side effect until the making is done
 //	state.json     the record, from the birth of init on, written by rename
+//	seccomp.bpf    its filter, for exec
 //	start.sock     where the waiting stage takes the call of `rt start`
 type Store struct {
 	Root string
@@ -131,7 +132,7 @@ func (e *entry) close() { e.f.Close() }
 
 // remove deletes the directory and what rt put there.
 func (e *entry) remove() error {
-	for _, name := range []string{socketName, creatingName, recordName, temporaryName} {
+	for _, name := range []string{socketName, creatingName, recordName, temporaryName, filterName} {
 		if err := unix.Unlinkat(int(e.f.Fd()), name, 0); err != nil && err != unix.ENOENT {
 			return &os.PathError{Op: "unlink", Path: filepath.Join(e.dir, name), Err: err}
 		}

@@ -123,7 +123,7 @@ static void fork_stage(void)
 void prepare_go(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "create") || !strcmp(argv[i], "run")) {
+		if (!strcmp(argv[i], "create") || !strcmp(argv[i], "run") || !strcmp(argv[i], "exec")) {
 			fork_stage();
 			break;
 		}

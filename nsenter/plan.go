@@ -78,15 +78,15 @@ type Question int32
 
 // The questions.
 const (
-	AskNothing  Question = iota
-	AskUserMap           // write uid_map, gid_map and setgroups of the asking process
-	AskHooks             // run the hooks of the runtime's namespaces
-	AskHookFile          // hand over the state that the container's own hooks read
-	AskConsole           // take the terminal's master
-	AskTime              // write timens_offsets of the asking process
-	AskSeccomp           // take the filter's listener to its agent
-	AskNetDevices        // move network devices into the network namespace
-	AskIntelRdt          // put init into its resctrl group
+	AskNothing    Question = iota
+	AskUserMap             // write uid_map, gid_map and setgroups of the asking process
+	AskHooks               // run the hooks of the runtime's namespaces
+	AskHookFile            // hand over the state that the container's own hooks read
+	AskConsole             // take the terminal's master
+	AskTime                // write timens_offsets of the asking process
+	AskSeccomp             // take the filter's listener to its agent
+	AskNetDevices          // move network devices into the network namespace
+	AskIntelRdt            // put init into its resctrl group
 )
 
 func (q Question) String() string {

@@ -15,6 +15,7 @@ const (
 	CgroupDir              // the container's v2 cgroup, to be born in
 	NullDevice             // a detached copy of /dev/null, checked to be char 1:3
 	StartSocket            // the socket on which `rt start` will call
+	InitPidfd              // a pidfd of the container's init, whose namespaces are joined
 )
 
 // Source is an fd that a step takes, described; opening it is the parent's.

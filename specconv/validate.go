@@ -66,6 +66,17 @@ func Validate(spec *specs.Spec, h Host) error {
 	return c.faults
 }
 
+// ValidateProcess is Validate for a process that is executed in a container that runs already.
+func ValidateProcess(p *specs.Process, h Host) error {
+	c := &checker{spec: &specs.Spec{Process: p}, linux: &specs.Linux{}, host: h}
+	c.process()
+	c.unsupported()
+	if len(c.faults) == 0 {
+		return nil
+	}
+	return c.faults
+}
+
 // Warnings is what the specification says must be mentioned but must not stop the container, and what
 // it has deprecated.
 func Warnings(spec *specs.Spec, h Host) Faults {

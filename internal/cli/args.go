@@ -7,7 +7,8 @@ import (
 )
 
 // action is a verb's body behind a check of the number of its arguments. Flags
-// that come after the first argument are arguments, and so are counted.
+// that come after the first argument are arguments, and so are counted. A max
+// below 0 is none.
 func (a *app) action(min, max int, body cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if err := checkArity(c, min, max); err != nil {
@@ -25,7 +26,7 @@ func (a *app) action(min, max int, body cli.ActionFunc) cli.ActionFunc {
 func checkArity(c *cli.Context, min, max int) error {
 	n := c.NArg()
 	switch {
-	case n >= min && n <= max:
+	case n >= min && (n <= max || max < 0):
 		return nil
 	case min == max:
 		return fmt.Errorf("rt: %q requires exactly %d argument(s)", c.Command.Name, min)

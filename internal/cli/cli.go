@@ -17,9 +17,10 @@ import (
 // app is one invocation of rt.
 type app struct {
 	globals
-	out    *sink
-	log    *logger
-	status int // exit status of a foreground run
+	out     *sink
+	log     *logger
+	status  int // exit status of a foreground run or exec
+	failure int // exit status for an error of ours
 }
 
 // Main runs one rt command line, args[0] being the program, and returns the
@@ -27,7 +28,7 @@ type app struct {
 // run ended with. Data goes to stdout, errors and log lines to stderr (or to
 // the file of --log).
 func Main(args []string, stdout, stderr io.Writer) int {
-	a := &app{out: &sink{w: stdout}, log: newLogger(stderr)}
+	a := &app{out: &sink{w: stdout}, log: newLogger(stderr), failure: 1}
 	defer a.log.close()
 	err := a.dispatch(args)
 	if err == nil {
@@ -35,7 +36,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		a.log.fatal(err)
-		return 1
+		return a.failure
 	}
 	return a.status
 }
@@ -87,9 +88,11 @@ func (a *app) commands() []*cli.Command {
 		a.runCommand(),
 		a.stateCommand(),
 		a.killCommand(),
+		a.execCommand(),
 		a.pauseCommand(),
 		a.resumeCommand(),
 		a.psCommand(),
+		a.eventsCommand(),
 		a.deleteCommand(),
 		a.listCommand(),
 		a.specCommand(),

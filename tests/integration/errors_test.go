@@ -208,7 +208,6 @@ func TestBadBundles(t *testing.T) {
 		"not JSON":           {"{\n  \"ociVersion\": \"1.0.2\",\n  bad\n}", []string{"config.json:3:3"}},
 		"cut off":            {"{\n  \"ociVersion\": \"1.0", []string{"config.json:2:"}},
 		"wrong type":         {"{\n  \"ociVersion\": \"1.0.2\",\n  \"mounts\": {}\n}", []string{"config.json:3:", "mounts"}},
-		"a name given twice": {"{\n  \"ociVersion\": \"1.0.2\",\n  \"ociVersion\": \"1.0.2\"\n}", []string{"config.json:3:", "ociVersion"}},
 		"two documents":      {"{} {}", []string{"config.json:1:4"}},
 		"an array":           {"[]", []string{"config.json:1:1"}},
 	} {
