@@ -29,6 +29,7 @@ deps:
 install: all
 	install -D -m 0755 rt $(DESTDIR)$(PREFIX)/bin/rt
 
+test: PACKAGES += strace procps
 test: deps all lint
 	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION)
 
