@@ -203,13 +203,13 @@ func TestBadBundles(t *testing.T) {
 		config string // "" for none
 		words  []string
 	}{
-		"no config.json":     {"", []string{"config.json", "no such file or directory"}},
-		"empty":              {" ", []string{"config.json", "empty"}},
-		"not JSON":           {"{\n  \"ociVersion\": \"1.0.2\",\n  bad\n}", []string{"config.json:3:3"}},
-		"cut off":            {"{\n  \"ociVersion\": \"1.0", []string{"config.json:2:"}},
-		"wrong type":         {"{\n  \"ociVersion\": \"1.0.2\",\n  \"mounts\": {}\n}", []string{"config.json:3:", "mounts"}},
-		"two documents":      {"{} {}", []string{"config.json:1:4"}},
-		"an array":           {"[]", []string{"config.json:1:1"}},
+		"no config.json": {"", []string{"config.json", "no such file or directory"}},
+		"empty":          {" ", []string{"config.json", "empty"}},
+		"not JSON":       {"{\n  \"ociVersion\": \"1.0.2\",\n  bad\n}", []string{"config.json:3:3"}},
+		"cut off":        {"{\n  \"ociVersion\": \"1.0", []string{"config.json:2:"}},
+		"wrong type":     {"{\n  \"ociVersion\": \"1.0.2\",\n  \"mounts\": {}\n}", []string{"config.json:3:", "mounts"}},
+		"two documents":  {"{} {}", []string{"config.json:1:4"}},
+		"an array":       {"[]", []string{"config.json:1:1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := rttest.New(t)
