@@ -124,3 +124,64 @@ func unsigned(n *uint64) string {
 	}
 	return strconv.FormatUint(*n, 10)
 }
+
+// CPUStats is processor time, in nanoseconds.
+type CPUStats struct {
+	Usage      CPUUsage   `json:"usage"`
+	Throttling Throttling `json:"throttling"`
+	PSI        *PSI       `json:"psi,omitempty"`
+}
+
+// CPUUsage is the time used; by processor only on v1.
+type CPUUsage struct {
+	Total        uint64   `json:"total"`
+	Percpu       []uint64 `json:"percpu,omitempty"`
+	PercpuKernel []uint64 `json:"percpu_kernel,omitempty"`
+	PercpuUser   []uint64 `json:"percpu_user,omitempty"`
+	Kernel       uint64   `json:"kernel"`
+	User         uint64   `json:"user"`
+}
+
+// Throttling is what the quota did: of how many periods, how many were cut short, and the time lost.
+type Throttling struct {
+	Periods          uint64 `json:"periods"`
+	ThrottledPeriods uint64 `json:"throttledPeriods"`
+	ThrottledTime    uint64 `json:"throttledTime"`
+}
+
+// tick is the unit of cpuacct.stat: USER_HZ is 100 on every architecture that has cgroups.
+const tick = 1e9 / 100
+
+func cpuacctStatsV1(r *reader, s *Stats) {
+	u := &s.CPU.Usage
+	u.Total = r.number("cpuacct.usage")
+	u.Percpu = r.list("cpuacct.usage_percpu")
+	split := r.keyed("cpuacct.stat")
+	u.Kernel, u.User = split["system"]*tick, split["user"]*tick
+	// A heading, "cpu user system", and a line for each processor.
+	_, lines, _ := strings.Cut(r.text("cpuacct.usage_all"), "\n")
+	for line := range strings.Lines(lines) {
+		if f := strings.Fields(line); len(f) == 3 {
+			u.PercpuUser = append(u.PercpuUser, r.parse("cpuacct.usage_all", f[1]))
+			u.PercpuKernel = append(u.PercpuKernel, r.parse("cpuacct.usage_all", f[2]))
+		}
+	}
+}
+
+// cpuStatsV2: the time used is counted in every v2 cgroup, in microseconds.
+func cpuStatsV2(r *reader, s *Stats) {
+	stat := r.keyed("cpu.stat")
+	s.CPU.Usage = CPUUsage{
+		Total: stat["usage_usec"] * 1000, User: stat["user_usec"] * 1000, Kernel: stat["system_usec"] * 1000,
+	}
+}
+
+func throttlingV1(r *reader, s *Stats) {
+	stat := r.keyed("cpu.stat")
+	s.CPU.Throttling = Throttling{stat["nr_periods"], stat["nr_throttled"], stat["throttled_time"]}
+}
+
+func throttlingV2(r *reader, s *Stats) {
+	stat := r.keyed("cpu.stat")
+	s.CPU.Throttling = Throttling{stat["nr_periods"], stat["nr_throttled"], stat["throttled_usec"] * 1000}
+}

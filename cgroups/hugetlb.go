@@ -44,3 +44,43 @@ func isPageSize(size string) bool {
 	_, err := strconv.ParseUint(digits[:len(digits)-1], 10, 32)
 	return err == nil
 }
+
+// HugetlbStats is huge pages of one size, in bytes: reserved, where the kernel counts that (5.7), since a
+// reservation meets its limit first.
+type HugetlbStats struct {
+	Usage   uint64 `json:"usage"`
+	Max     uint64 `json:"max"` // v1 only
+	Failcnt uint64 `json:"failcnt"`
+}
+
+func hugetlbStatsV1(r *reader, s *Stats) {
+	for _, size := range r.names("hugetlb.", ".failcnt") {
+		if strings.HasSuffix(size, ".rsvd") {
+			continue
+		}
+		name := r.reserved(size, ".failcnt")
+		s.Hugetlb[size] = HugetlbStats{
+			Usage: r.number(name + ".usage_in_bytes"), Max: r.number(name + ".max_usage_in_bytes"), Failcnt: r.number(name + ".failcnt"),
+		}
+	}
+}
+
+func hugetlbStatsV2(r *reader, s *Stats) {
+	for _, size := range r.names("hugetlb.", ".current") {
+		if strings.HasSuffix(size, ".rsvd") {
+			continue
+		}
+		name := r.reserved(size, ".current")
+		s.Hugetlb[size] = HugetlbStats{
+			Usage: r.number(name + ".current"), Failcnt: r.keyed("hugetlb." + size + ".events")["max"],
+		}
+	}
+}
+
+// reserved is how the files of a size begin: with the counters of reservations if there are some.
+func (r *reader) reserved(size, suffix string) string {
+	if name := "hugetlb." + size + ".rsvd"; r.text(name+suffix) != "" {
+		return name
+	}
+	return "hugetlb." + size
+}

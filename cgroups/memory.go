@@ -151,3 +151,69 @@ func withoutEmpty(limits []limit) []limit {
 func isMemoryLimit(file string) bool {
 	return file == "memory.limit_in_bytes" || file == "memory.memsw.limit_in_bytes"
 }
+
+// MemoryStats is memory in bytes.
+type MemoryStats struct {
+	Cache     uint64            `json:"cache"`
+	Usage     MemoryEntry       `json:"usage"`
+	Swap      MemoryEntry       `json:"swap"` // memory and swap together, as v1 counts and the config limits
+	Kernel    MemoryEntry       `json:"kernel"`
+	KernelTCP MemoryEntry       `json:"kernelTCP"`
+	Raw       map[string]uint64 `json:"raw,omitempty"` // memory.stat
+	PSI       *PSI              `json:"psi,omitempty"`
+}
+
+// MemoryEntry is one kind of memory: its use now and at most, and how often the limit was hit.
+type MemoryEntry struct {
+	Limit   uint64 `json:"limit"`
+	Usage   uint64 `json:"usage"`
+	Max     uint64 `json:"max"`
+	Failcnt uint64 `json:"failcnt"`
+}
+
+func memoryStatsV1(r *reader, s *Stats) {
+	m := &s.Memory
+	m.Raw = r.keyed("memory.stat")
+	m.Cache = m.Raw["cache"]
+	m.Usage = r.memoryV1("memory")
+	m.Swap = r.memoryV1("memory.memsw")
+	m.Kernel = r.memoryV1("memory.kmem")
+	m.KernelTCP = r.memoryV1("memory.kmem.tcp")
+}
+
+func (r *reader) memoryV1(prefix string) MemoryEntry {
+	return MemoryEntry{
+		Limit: r.number(prefix + ".limit_in_bytes"), Usage: r.number(prefix + ".usage_in_bytes"),
+		Max: r.number(prefix + ".max_usage_in_bytes"), Failcnt: r.number(prefix + ".failcnt"),
+	}
+}
+
+// memoryStatsV2 leaves all at 0 where the controller is not enabled.
+func memoryStatsV2(r *reader, s *Stats) {
+	m := &s.Memory
+	if m.Raw = r.keyed("memory.stat"); len(m.Raw) == 0 {
+		return
+	}
+	m.Cache = m.Raw["file"]
+	m.Usage = r.memoryV2("memory")
+	m.Swap = together(m.Usage, r.memoryV2("memory.swap"))
+	m.Kernel = MemoryEntry{Limit: unlimited, Usage: m.Raw["kernel"]} // counted in memory.current, without a limit of its own
+	m.KernelTCP = MemoryEntry{Limit: unlimited, Usage: m.Raw["sock"]}
+}
+
+// memoryV2: the peak is there since Linux 5.19, that of swap since 6.5.
+func (r *reader) memoryV2(prefix string) MemoryEntry {
+	return MemoryEntry{
+		Limit: r.number(prefix + ".max"), Usage: r.number(prefix + ".current"),
+		Max: r.number(prefix + ".peak"), Failcnt: r.keyed(prefix + ".events")["max"],
+	}
+}
+
+// together adds swap to memory. The peaks need not have been at the same time: their sum says nothing.
+func together(memory, swap MemoryEntry) MemoryEntry {
+	sum := MemoryEntry{Limit: unlimited, Usage: memory.Usage + swap.Usage, Failcnt: swap.Failcnt}
+	if memory.Limit != unlimited && swap.Limit != unlimited {
+		sum.Limit = memory.Limit + swap.Limit
+	}
+	return sum
+}

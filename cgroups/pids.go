@@ -26,3 +26,16 @@ func pidsV1(r *specs.LinuxResources) ([]limit, error) {
 
 // pidsV2 writes the same file.
 func pidsV2(r *specs.LinuxResources) ([]limit, error) { return pidsV1(r) }
+
+// PidsStats counts processes and threads.
+type PidsStats struct {
+	Current uint64 `json:"current"`
+	Limit   uint64 `json:"limit"` // 0: none
+}
+
+func pidsStats(r *reader, s *Stats) {
+	s.Pids = PidsStats{Current: r.number("pids.current"), Limit: r.number("pids.max")}
+	if s.Pids.Limit == unlimited {
+		s.Pids.Limit = 0
+	}
+}

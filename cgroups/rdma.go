@@ -31,3 +31,47 @@ func rdmaLimits(r *specs.LinuxResources) ([]limit, error) {
 	}
 	return limits, nil
 }
+
+// RdmaStats is what is used of one device, and how much may be; 18446744073709551615 is no limit.
+type RdmaStats struct {
+	Usage RdmaEntry `json:"usage"`
+	Limit RdmaEntry `json:"limit"`
+}
+
+// RdmaEntry counts handles and objects of an adapter.
+type RdmaEntry struct {
+	HcaHandles uint64 `json:"hcaHandles"`
+	HcaObjects uint64 `json:"hcaObjects"`
+}
+
+func rdmaStats(r *reader, s *Stats) {
+	used, limits := r.rdma("rdma.current"), r.rdma("rdma.max")
+	for name := range used {
+		if s.Rdma == nil {
+			s.Rdma = map[string]RdmaStats{}
+		}
+		s.Rdma[name] = RdmaStats{Usage: used[name], Limit: limits[name]}
+	}
+}
+
+// rdma understands lines such as "mlx5_0 hca_handle=2 hca_object=max".
+func (r *reader) rdma(file string) map[string]RdmaEntry {
+	devices := map[string]RdmaEntry{}
+	for line := range strings.Lines(r.text(file)) {
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		var e RdmaEntry
+		for _, field := range f[1:] {
+			switch key, value, _ := strings.Cut(field, "="); key {
+			case "hca_handle":
+				e.HcaHandles = r.parse(file, value)
+			case "hca_object":
+				e.HcaObjects = r.parse(file, value)
+			}
+		}
+		devices[f[0]] = e
+	}
+	return devices
+}
