@@ -22,12 +22,20 @@ func (c *Cgroup) Create(r *specs.LinuxResources) error {
 	if err != nil {
 		return err
 	}
+	if c.unit != nil {
+		if err := c.startUnit(r, devices); err != nil {
+			return err
+		}
+	}
 	made, err := c.makeAll()
 	if err == nil {
 		err = c.fill(r, devices, made)
 	}
 	if err != nil {
 		made.undo()
+		if c.unit != nil {
+			err = errors.Join(err, c.endUnit(c.rmdirAll))
+		}
 	}
 	return err
 }
@@ -38,6 +46,7 @@ func (c *Cgroup) fill(r *specs.LinuxResources, devices deviceSet, made creation)
 	if err != nil {
 		return err
 	}
+	c.makeRoom(shares)
 	if h, ok := c.find("cpuset"); ok {
 		if err := inheritCpuset(h); err != nil {
 			return err
@@ -58,7 +67,7 @@ func (c *Cgroup) fill(r *specs.LinuxResources, devices deviceSet, made creation)
 // creation remembers which directories a Create made.
 type creation struct {
 	dirs    []string // in the order of making
-	existed []string // cgroups that were there before
+	existed []string // cgroups that were there before and may have device programs of others
 }
 
 // undo removes the directories again, children before parents. Those that others use meanwhile stay.
@@ -83,7 +92,8 @@ func (c *Cgroup) makeAll() (creation, error) {
 		}
 	}
 	c.v1 = kept
-	if c.unified.path != "" {
+	made.existed = c.earlyExisted
+	if c.unified.path != "" && !c.early {
 		ok, err := c.makeOne(c.unified, &made)
 		if err != nil {
 			return made, err
@@ -110,8 +120,10 @@ func (c *Cgroup) settleMode() {
 func (c *Cgroup) makeOne(h hierarchy, made *creation) (bool, error) {
 	existed, err := made.mkdirAll(h.root, h.path)
 	if err == nil && existed {
-		made.existed = append(made.existed, h.path)
-		err = checkEmpty(h.path)
+		err = c.checkEmpty(h.path)
+		if c.unit == nil {
+			made.existed = append(made.existed, h.path)
+		}
 	}
 	if err == nil && (existed || parentOf(h.path) != h.root) {
 		err = checkUsable(h)
@@ -148,11 +160,14 @@ func (m *creation) mkdirAll(root, path string) (existed bool, err error) {
 }
 
 // checkEmpty refuses a cgroup that somebody else uses: its limits would be overwritten, and deleting
-// the container would kill what is in it.
-func checkEmpty(path string) error {
+// the container would kill what is in it. In a scope is the process that it was started around.
+func (c *Cgroup) checkEmpty(path string) error {
 	pids, err := listProcs(path)
 	if err != nil {
 		return err
+	}
+	if c.unit != nil {
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == c.unit.member })
 	}
 	if len(pids) > 0 {
 		return fmt.Errorf("%s: %w: %d process(es), the first is %d", path, ErrNotEmpty, len(pids), pids[0])
@@ -196,6 +211,11 @@ func (c *Cgroup) Set(r *specs.LinuxResources) error {
 	shares, err := c.divide(r)
 	if err != nil {
 		return err
+	}
+	if c.unit != nil {
+		if err := c.setUnit(shares); err != nil {
+			return err
+		}
 	}
 	if err := c.enable(shares); err != nil {
 		return err

@@ -27,15 +27,12 @@ var (
 
 // ManagerError reports a cgroup manager that cannot be used.
 type ManagerError struct {
-	Name string // as given, e.g. "systemd"
+	Name string // as given
 }
 
 // Error implements error.
 func (e *ManagerError) Error() string {
-	if e.Name == "systemd" {
-		return `cgroup manager "systemd" is not supported yet; use cgroupfs or disabled`
-	}
-	return fmt.Sprintf("unknown cgroup manager %q; use cgroupfs or disabled", e.Name)
+	return fmt.Sprintf("unknown cgroup manager %q; use cgroupfs, systemd or disabled", e.Name)
 }
 
 // LimitError names the field of the config whose limit could not be given.

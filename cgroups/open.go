@@ -24,13 +24,16 @@ const (
 type Options struct {
 	ID      string // container id: the cgroup's name when Path is empty
 	Path    string // linux.cgroupsPath
-	Manager string // "cgroupfs" (default) or "disabled"
+	Manager string // "cgroupfs" (default), "systemd" or "disabled"
 	Mount   string // where the cgroup filesystems are, default /sys/fs/cgroup
 	Proc    string // procfs of the host, default /proc
 
 	// Rootless allows to go without a cgroup where we have no access, as long as neither a path nor
 	// a limit was asked for.
 	Rootless bool
+
+	// Annotations of the config: systemd is told of those that name properties (org.systemd.property.X).
+	Annotations map[string]string
 }
 
 // Cgroup is the cgroup of one container. It holds no file descriptors. Not safe for concurrent use.
@@ -43,12 +46,16 @@ type Cgroup struct {
 	rootless bool
 	given    bool  // cgroupsPath was given
 	refused  error // why we go without some hierarchies (rootless)
+	unit     *unit // the systemd unit that the cgroup belongs to; nil with cgroupfs
 	warnings []string
+
+	early        bool     // CreateUnified has made the cgroup2 directory
+	earlyExisted []string // … or found it
 }
 
 // Open decides the mode and the paths of a cgroup; it makes nothing. The paths are those runc makes:
 // an absolute cgroupsPath lies below the root of each hierarchy, a relative one (or the id) below our
-// own cgroup on v1 and beside it on v2.
+// own cgroup on v1 and beside it on v2. With systemd it is slice:prefix:name.
 func Open(o Options) (*Cgroup, error) {
 	c := &Cgroup{mode: Disabled, mount: o.Mount, proc: o.Proc, rootless: o.Rootless, given: o.Path != ""}
 	c.setDefaults()
@@ -56,6 +63,8 @@ func Open(o Options) (*Cgroup, error) {
 	case "disabled":
 		return c, nil
 	case "", "cgroupfs":
+	case "systemd":
+		return c.openUnit(o)
 	default:
 		return nil, &ManagerError{Name: o.Manager}
 	}
@@ -63,16 +72,22 @@ func Open(o Options) (*Cgroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fsType(c.mount) == unix.CGROUP2_SUPER_MAGIC {
-		err = c.openV2(name)
-	} else {
-		err = c.openV1(name)
-	}
-	if err != nil {
+	if err := c.locate(name); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
+
+// locate decides the mode and the directories of the cgroup called name.
+func (c *Cgroup) locate(name string) error {
+	if c.onlyV2() {
+		return c.openV2(name)
+	}
+	return c.openV1(name)
+}
+
+// onlyV2 tells whether this machine has the cgroup2 tree alone.
+func (c *Cgroup) onlyV2() bool { return fsType(c.mount) == unix.CGROUP2_SUPER_MAGIC }
 
 func (c *Cgroup) setDefaults() {
 	if c.mount == "" {
@@ -164,8 +179,11 @@ func (c *Cgroup) without() error {
 }
 
 // readOwn reads which cgroups we are in ourselves.
-func readOwn(proc string) (ownCgroups, error) {
-	path := proc + "/self/cgroup"
+func readOwn(proc string) (ownCgroups, error) { return readCgroup(proc, "self") }
+
+// readCgroup reads which cgroups a process is in.
+func readCgroup(proc, pid string) (ownCgroups, error) {
+	path := proc + "/" + pid + "/cgroup"
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ownCgroups{}, &os.PathError{Op: "open", Path: path, Err: err}

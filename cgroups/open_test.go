@@ -70,7 +70,7 @@ func TestOwnDir(t *testing.T) {
 }
 
 func TestOpenManagers(t *testing.T) {
-	for _, name := range []string{"systemd", "cgroupsfs"} {
+	for _, name := range []string{"systemctl", "cgroupsfs"} {
 		var e *ManagerError
 		if _, err := Open(Options{ID: "x", Manager: name}); !errors.As(err, &e) || e.Name != name {
 			t.Errorf("manager %q: %v", name, err)

@@ -28,8 +28,15 @@ func (e *BusyError) Error() string {
 func (e *BusyError) Unwrap() error { return unix.EBUSY }
 
 // Remove removes the cgroup from every hierarchy, sub-cgroups first. It does not kill; processes that
-// are dying are waited for, RemoveTimeout at most. Removing what is gone is fine.
-func (c *Cgroup) Remove() error { return c.removeWithin(RemoveTimeout) }
+// are dying are waited for, RemoveTimeout at most. Removing what is gone is fine. A systemd unit is
+// stopped, which ends whoever is left in it.
+func (c *Cgroup) Remove() error {
+	remove := func() error { return c.removeWithin(RemoveTimeout) }
+	if c.unit != nil {
+		return c.endUnit(remove)
+	}
+	return remove()
+}
 
 // RemoveEmpty removes the cgroup's own directories if nothing is in them, retrying for wait at most. A
 // directory that others use is left to them: with a wait that is no error, without it is EBUSY.
@@ -47,7 +54,22 @@ func (c *Cgroup) RemoveEmpty(wait time.Duration) error {
 	}
 }
 
+// rmdirs removes the directories, if nothing is in them.
 func (c *Cgroup) rmdirs() error {
+	if c.unit == nil {
+		return c.rmdirAll()
+	}
+	pids, err := c.Procs()
+	if err != nil && !errors.Is(err, ErrDisabled) {
+		return err
+	}
+	if len(pids) > 0 {
+		return &BusyError{Path: c.unit.Name, Pids: pids}
+	}
+	return c.endUnit(c.rmdirAll)
+}
+
+func (c *Cgroup) rmdirAll() error {
 	var first error
 	for _, h := range append([]hierarchy{c.unified}, c.v1...) {
 		if h.path == "" {

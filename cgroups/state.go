@@ -3,6 +3,8 @@ package cgroups
 import (
 	"slices"
 	"strings"
+
+	"rt/cgroups/systemd"
 )
 
 // State is what a state record has to keep about a cgroup to find it again.
@@ -13,6 +15,10 @@ type State struct {
 	// Paths maps a controller to the container's directory in its hierarchy. Controllers that share a
 	// hierarchy share the path; the key of the cgroup2 tree is "unified".
 	Paths map[string]string `json:"paths,omitempty"`
+
+	// Unit is the systemd unit, if there is one; UserUnit, that it is one of the user's manager.
+	Unit     string `json:"unit,omitempty"`
+	UserUnit bool   `json:"user_unit,omitempty"`
 }
 
 const unifiedKey = "unified"
@@ -21,6 +27,9 @@ const unifiedKey = "unified"
 // rootless caller has no access to: record it again afterwards.
 func (c *Cgroup) State() State {
 	s := State{Mode: c.mode}
+	if c.unit != nil {
+		s.Unit, s.UserUnit = c.unit.Name, c.unit.user
+	}
 	if c.mode == Disabled {
 		return s
 	}
@@ -43,6 +52,9 @@ func Load(s State) *Cgroup {
 	c.setDefaults()
 	if c.mode == "" {
 		c.mode = Disabled
+	}
+	if s.Unit != "" {
+		c.unit = &unit{Unit: systemd.Unit{Name: s.Unit}, user: s.UserUnit}
 	}
 	if path, ok := s.Paths[unifiedKey]; ok {
 		c.unified = hierarchy{root: c.rootOf(path), path: path}

@@ -126,6 +126,7 @@ func (b *birth) makeCgroup() error {
 	if b.spec.Linux != nil {
 		r = b.spec.Linux.Resources
 	}
+	b.cgroup.Adopt(b.stage.Pid)
 	if err := b.cgroup.Create(r); err != nil {
 		var limit *cgroups.LimitError // it names its own field
 		if errors.As(err, &limit) {

@@ -40,7 +40,7 @@ func openCgroup(spec *specs.Spec, o CreateOptions) (*cgroups.Cgroup, error) {
 	if spec.Linux != nil {
 		path = spec.Linux.CgroupsPath
 	}
-	return cgroups.Open(cgroups.Options{ID: o.ID, Path: path, Manager: o.CgroupManager, Rootless: o.Rootless})
+	return cgroups.Open(cgroups.Options{ID: o.ID, Path: path, Manager: o.CgroupManager, Rootless: o.Rootless, Annotations: spec.Annotations})
 }
 
 type compiler struct {
@@ -155,7 +155,7 @@ type jsonStep struct {
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	steps := make([]jsonStep, len(p.Steps))
 	for i, s := range p.Steps {
-		steps[i] = jsonStep{Index: i, Op: s.Op.String(), From: s.From, What: s.What, Num: s.Num, Text: printable(s), Source: s.Feed.Path}
+		steps[i] = jsonStep{Index: i, Op: s.Op.String(), From: s.From, What: utf8(s.What), Num: s.Num, Text: printable(s), Source: utf8(s.Feed.Path)}
 	}
 	return json.Marshal(struct {
 		Steps []jsonStep `json:"steps"`
@@ -170,8 +170,11 @@ func printable(s nsenter.Step) []string {
 		case s.Op == nsenter.OpSeccomp || s.Op == nsenter.OpSyscall && strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r > '~' }):
 			out[i] = fmt.Sprintf("(%d bytes)", len(t))
 		default:
-			out[i] = strings.ToValidUTF8(strings.TrimRight(strings.ReplaceAll(t, "\x00", " "), " "), "?")
+			out[i] = utf8(strings.TrimRight(strings.ReplaceAll(t, "\x00", " "), " "))
 		}
 	}
 	return out
 }
+
+// utf8: JSON has no other bytes, while paths and arguments may have any.
+func utf8(s string) string { return strings.ToValidUTF8(s, "?") }

@@ -232,6 +232,9 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	if err := b.entry.write(&b.record); err != nil {
 		return err
 	}
+	if err := b.cgroup.Settle(); err != nil {
+		return err
+	}
 	if err := b.checkUserMap(); err != nil {
 		return err
 	}

@@ -25,5 +25,6 @@ func featureInputs() specconv.FeatureInputs {
 		LibseccompVersion: seccomp.LibVersion(),
 		SeccompFlags:      seccomp.SupportedFlags(),
 		LastCap:           lastCap(),
+		Systemd:           true,
 	}
 }
