@@ -7,19 +7,18 @@ import (
 	"strings"
 )
 
-// Doors are the ways into the cgroups that a running process is in.
-type Doors struct {
-	Birth
-	Unified string   // the cgroup2 directory behind Into, if any
-	Paths   []string // the v1 directories behind Tasks
+// Place is the cgroups that a running process is in.
+type Place struct {
+	Unified string   // the cgroup2 directory, if any
+	V1      []string // the directory in each v1 hierarchy
 }
 
-// Beside opens the doors to where process pid is now. That may be below the container's own cgroup:
+// Beside finds where process pid is now. That may be below the container's own cgroup:
 // an init such as systemd moves itself there, and on v2 the cgroup above it then takes no processes.
 // subs names cgroups below the container's to enter instead, by controller; "" stands for all.
-// The caller closes the doors. Without a cgroup there are none, and no error.
-func (c *Cgroup) Beside(pid int, subs map[string]string) (*Doors, error) {
-	d := &Doors{}
+// Without a cgroup there is no place, and no error.
+func (c *Cgroup) Beside(pid int, subs map[string]string) (*Place, error) {
+	d := &Place{}
 	if c.mode == Disabled {
 		return d, nil
 	}
@@ -40,12 +39,8 @@ func (c *Cgroup) Beside(pid int, subs map[string]string) (*Doors, error) {
 	}
 	for _, line := range now.v1 {
 		if h, ok := c.find(line.names[0]); ok {
-			d.Paths = append(d.Paths, besidePath(h, line.path, subs))
+			d.V1 = append(d.V1, besidePath(h, line.path, subs))
 		}
-	}
-	if err := d.open(); err != nil {
-		d.Close()
-		return nil, err
 	}
 	return d, nil
 }
@@ -75,18 +70,4 @@ func (c *Cgroup) checkSubs(subs map[string]string) error {
 		}
 	}
 	return nil
-}
-
-func (d *Doors) open() error {
-	b, err := (&Cgroup{mode: Hybrid, unified: hierarchy{path: d.Unified}, v1: placesOf(d.Paths)}).Birth()
-	d.Birth = b
-	return err
-}
-
-func placesOf(paths []string) []hierarchy {
-	v1 := make([]hierarchy, len(paths))
-	for i, path := range paths {
-		v1[i].path = path
-	}
-	return v1
 }

@@ -1,12 +1,36 @@
 package libcontainer
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
 	"rt/nsenter"
 	"rt/rootfs"
 )
+
+// insideSteps enter the cgroup and what depends on it: the cgroup namespace,
+// whose root is the cgroup that we are in when it is made, and the CPUs that the
+// cpuset allows. They stand as late in the plan as they may: what comes before
+// runs while rt makes the v1 hierarchies.
+func (c *compiler) insideSteps() error {
+	if err := c.attachSteps(); err != nil {
+		return err
+	}
+	if c.plan.ns.create&unix.CLONE_NEWCGROUP != 0 {
+		c.plan.Add(nsenter.Unshare("linux.namespaces cgroup", "make a cgroup namespace", unix.CLONE_NEWCGROUP))
+	}
+	c.plan.Add(anyCPU())
+	return nil
+}
+
+// anyCPU: our caller's affinity is not the container's. The kernel cuts the mask down to the cpuset.
+func anyCPU() nsenter.Step {
+	all := strings.Repeat("\xff", 1024)
+	return nsenter.Syscall("process", "use every CPU of the cpuset", unix.SYS_SCHED_SETAFFINITY,
+		nsenter.Num(0), nsenter.Num(len(all)), nsenter.Text(all))
+}
 
 // attachSteps enter the cgroup by the stage itself: on v1 always, on cgroup2
 // only when the clone can't do it.
@@ -18,18 +42,18 @@ func (c *compiler) attachSteps() error {
 	if err != nil {
 		return err
 	}
-	for i, h := range sources.V1 {
-		c.plan.Add(attachStep(h.Path, i))
+	for _, h := range sources.V1 {
+		c.plan.Add(attachStep(h.Path, false))
 	}
 	if sources.Unified != "" && !c.bornInside() {
-		c.plan.Add(attachStep(sources.Unified, -1))
+		c.plan.Add(attachStep(sources.Unified, true))
 	}
 	return nil
 }
 
-func attachStep(path string, index int) nsenter.Step {
+func attachStep(path string, unified bool) nsenter.Step {
 	s := nsenter.Simple(nsenter.OpAttach, "linux.cgroupsPath", "enter cgroup "+path, nil, path)
-	s.Feed = nsenter.Source{Kind: nsenter.CgroupTasks, Path: path, Index: index}
+	s.Feed = nsenter.Source{Kind: nsenter.CgroupTasks, Path: path, Unified: unified}
 	return s
 }
 
@@ -39,6 +63,15 @@ func attachStep(path string, index int) nsenter.Step {
 func (c *compiler) bornInside() bool {
 	mode := c.cgroup.Mode()
 	return (mode == cgroups.V2 || mode == cgroups.Hybrid) && !c.plan.ns.joins(unix.CLONE_NEWUSER)
+}
+
+// unifiedDir is the cgroup2 directory to be born in.
+func (c *compiler) unifiedDir() string {
+	sources, err := c.cgroup.MountSources()
+	if err != nil {
+		return ""
+	}
+	return sources.Unified
 }
 
 func (c *compiler) cgroupView() (rootfs.CgroupView, error) {

@@ -25,7 +25,6 @@ type birth struct {
 	opts   CreateOptions
 	plan   *Plan
 	cgroup *cgroups.Cgroup
-	home   cgroups.Birth
 	stage  *nsenter.Stage
 	pidfd  int // of init; -1 before it is born
 	master *os.File
@@ -33,7 +32,11 @@ type birth struct {
 	stdio  []int // in place of our own 0, 1 and 2, if not nil
 	undo   []func()
 	parked bool
-	guest  *guestOf // an exec: not init, but a process that joins it
+
+	early    *nsenter.Message // heard before it was its turn
+	inCgroup bool             // the cgroup has been made
+	settled  bool             // init is in the record
+	guest    *guestOf         // an exec: not init, but a process that joins it
 
 	hookOutput *os.File      // what the container's own hooks print
 	netDevices *netdev.Mover // nil without linux.netDevices
@@ -106,7 +109,7 @@ func (b *birth) prepare() error {
 	if err = b.entry.announce(&b.record); err != nil {
 		return err
 	}
-	if err = b.makeCgroup(); err != nil {
+	if err = b.makeCgroupEarly(); err != nil {
 		return err
 	}
 	if err = b.makeIntelRdt(); err != nil {
@@ -121,7 +124,24 @@ func (b *birth) prepare() error {
 	return b.entry.saveFilter(c.filter)
 }
 
+// makeCgroupEarly makes what the clone needs. The v1 hierarchies, some twenty
+// system calls, can wait until init mounts its root.
+func (b *birth) makeCgroupEarly() error {
+	if !b.cgroup.MayWait() {
+		return b.makeCgroup()
+	}
+	if err := b.cgroup.CreateUnified(); err != nil {
+		return fmt.Errorf("linux.cgroupsPath: %w", err)
+	}
+	b.undo = append(b.undo, b.cgroup.RemoveUnified)
+	return nil
+}
+
+// makeCgroup makes the cgroup with its limits, once.
 func (b *birth) makeCgroup() error {
+	if b.inCgroup || b.guest != nil {
+		return nil
+	}
 	var r *specs.LinuxResources
 	if b.spec.Linux != nil {
 		r = b.spec.Linux.Resources
@@ -141,9 +161,8 @@ func (b *birth) makeCgroup() error {
 	if err := b.delegate(); err != nil {
 		return fmt.Errorf("linux.cgroupsPath: delegate: %w", err)
 	}
-	var err error
-	b.home, err = b.cgroup.Birth()
-	return err
+	b.inCgroup = true
+	return nil
 }
 
 // delegate gives a container that sees its cgroup alone, and may write to it, the files that the kernel
@@ -252,7 +271,6 @@ func (b *birth) writePidFile() error {
 // release lets go of what only the making needed.
 func (b *birth) release() {
 	b.stage.Close()
-	b.home.Close()
 	b.netDevices.Close()
 	if b.passwd >= 0 {
 		unix.Close(b.passwd)
@@ -269,24 +287,43 @@ func (b *birth) release() {
 func (b *birth) abandon() {
 	if b.stage != nil {
 		b.returnNetDevices()
-		b.release()
 		b.endInit()
+		b.release()
 	}
 	for i := len(b.undo) - 1; i >= 0; i-- {
 		b.undo[i]()
 	}
 }
 
-// endInit kills init and what it may have started, and waits for it: it is our child.
+// endInit kills init and what it may have started, and waits for it: it is our
+// child. It may have been born and we not have heard of it yet.
 func (b *birth) endInit() {
+	b.stage.HangUp()
+	if b.pidfd < 0 {
+		b.listenForBirth()
+	}
 	if b.pidfd < 0 {
 		return
 	}
 	unix.PidfdSendSignal(b.pidfd, unix.SIGKILL, nil, 0)
-	if b.guest == nil {
+	if b.inCgroup { // else others may live there
 		b.cgroup.Kill(unix.SIGKILL)
 	}
 	reap(b.record.Pid)
 	unix.Close(b.pidfd)
 	b.pidfd = -1
+}
+
+// listenForBirth hears out a stage that gets no more answers, until it has ended or told of init.
+func (b *birth) listenForBirth() {
+	for {
+		m, err := b.stage.Receive()
+		if err != nil {
+			return
+		}
+		if m.Type == nsenter.MsgBorn && m.FD >= 0 {
+			b.pidfd, b.record.Pid = m.FD, int(m.Code)
+			return
+		}
+	}
 }

@@ -89,13 +89,12 @@ func (b *birth) makeGuest() error {
 	if b.stage, err = nsenter.Start(); err != nil {
 		return fmt.Errorf("start the stage: %w", err)
 	}
-	doors, err := b.cgroup.Beside(b.guest.init, b.guest.subs)
+	place, err := b.cgroup.Beside(b.guest.init, b.guest.subs)
 	if err != nil {
 		return fmt.Errorf("enter the container's cgroup: %w", err)
 	}
-	b.home = doors.Birth
 	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), filter: b.guest.filter}
-	if b.plan, err = c.compileGuest(b.guest.init, doors); err != nil {
+	if b.plan, err = c.compileGuest(b.guest.init, place); err != nil {
 		return err
 	}
 	if err := b.send(&b.plan.Plan); err != nil {
@@ -105,7 +104,7 @@ func (b *birth) makeGuest() error {
 }
 
 // compileGuest is the order in which a process joins a container.
-func (c *compiler) compileGuest(init int, doors *cgroups.Doors) (*Plan, error) {
+func (c *compiler) compileGuest(init int, place *cgroups.Place) (*Plan, error) {
 	c.plan = &Plan{spec: c.spec}
 	if err := c.affinityStep("initial"); err != nil {
 		return nil, err
@@ -114,8 +113,9 @@ func (c *compiler) compileGuest(init int, doors *cgroups.Doors) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.joinSteps(init, join, doors)
+	c.joinSteps(init, join, place)
 	c.sessionSteps()
+	c.plan.Add(anyCPU())
 	if err := c.affinityStep("final"); err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (c *compiler) compileGuest(init int, doors *cgroups.Doors) (*Plan, error) {
 	return c.plan, c.processSteps()
 }
 
-func (c *compiler) joinSteps(init int, join uint64, doors *cgroups.Doors) {
+func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 	p, pid := c.plan, strconv.Itoa(init)
 	if proc := c.spec.Process; proc.ApparmorProfile != "" || proc.SelinuxLabel != "" {
 		// A user namespace with masks in its /proc may not have another one, so it is ours, from before we join.
@@ -136,16 +136,16 @@ func (c *compiler) joinSteps(init int, join uint64, doors *cgroups.Doors) {
 		p.Add(nsenter.Take(nsenter.OpSetns, "", "join the namespaces of pid "+pid, nsenter.Source{Kind: nsenter.InitPidfd}, join))
 	}
 	clone := nsenter.Simple(nsenter.OpClone, "", "be born as a process of the container", []uint64{0, 0})
-	if doors.Into != nil && join&unix.CLONE_NEWUSER == 0 {
-		clone.Num[1], clone.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir}
-		clone.What += ", in init's cgroup " + doors.Unified
+	if place.Unified != "" && join&unix.CLONE_NEWUSER == 0 {
+		clone.Num[1], clone.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir, Path: place.Unified}
+		clone.What += ", in init's cgroup " + place.Unified
 	}
 	p.Add(clone)
-	for i, path := range doors.Paths {
-		p.Add(attachStep(path, i))
+	for _, path := range place.V1 {
+		p.Add(attachStep(path, false))
 	}
-	if doors.Into != nil && join&unix.CLONE_NEWUSER != 0 {
-		p.Add(attachStep(doors.Unified, -1))
+	if place.Unified != "" && join&unix.CLONE_NEWUSER != 0 {
+		p.Add(attachStep(place.Unified, true))
 	}
 	if join&unix.CLONE_NEWUSER != 0 {
 		p.Add(becomeNamespaceRoot()...)

@@ -33,7 +33,7 @@ func sortNamespaces(spec *specs.Spec) namespaces {
 	return n
 }
 
-func (c *compiler) namespaceSteps() error {
+func (c *compiler) namespaceSteps() {
 	p, n := c.plan, &c.plan.ns
 	for _, j := range n.join {
 		src := nsenter.Source{Kind: nsenter.Namespace, Path: j.path, Type: j.flag}
@@ -46,14 +46,6 @@ func (c *compiler) namespaceSteps() error {
 	if n.has(unix.CLONE_NEWUSER) {
 		c.userSteps()
 	}
-	if err := c.attachSteps(); err != nil {
-		return err
-	}
-	if n.create&unix.CLONE_NEWCGROUP != 0 {
-		// Only now: its root is the cgroup that we are in.
-		p.Add(nsenter.Unshare("linux.namespaces cgroup", "make a cgroup namespace", unix.CLONE_NEWCGROUP))
-	}
-	return nil
 }
 
 // A time namespace is entered by the next child only, and its offsets must be set before.
@@ -104,7 +96,7 @@ func (c *compiler) cloneSteps() {
 	what := "be born as the container's init" + namesOf(flags)
 	s := nsenter.Simple(nsenter.OpClone, "linux.namespaces", what, []uint64{flags, 0})
 	if c.bornInside() {
-		s.Num[1], s.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir}
+		s.Num[1], s.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir, Path: c.unifiedDir()}
 		s.What += ", in its cgroup"
 	}
 	c.plan.Add(s)

@@ -72,12 +72,14 @@ func (c *compiler) compile() (*Plan, error) {
 		return nil, err
 	}
 	c.plan.Add(earlySteps(c.spec, c.plan.ns)...)
-	if err := c.namespaceSteps(); err != nil {
-		return nil, err
-	}
+	c.namespaceSteps()
 	c.intelRdtStep()
 	c.sessionSteps()
-	c.plan.Add(fs.Build...)
+	c.plan.Add(fs.Build[:fs.Outside]...)
+	if err := c.insideSteps(); err != nil {
+		return nil, err
+	}
+	c.plan.Add(fs.Build[fs.Outside:]...)
 	c.lateUTSSteps()
 	c.netDevicesStep()
 	c.hookSteps()

@@ -27,10 +27,6 @@ func (c *compiler) sessionSteps() {
 		p.Add(nsenter.Syscall("session keyring", "let its owner search the keyring", unix.SYS_KEYCTL,
 			nsenter.Num(unix.KEYCTL_SETPERM), nsenter.Num(unix.KEY_SPEC_SESSION_KEYRING), nsenter.Num(0x3f1b0000)))
 	}
-	// Our caller's CPU affinity is not the container's: back to all that its cpuset allows.
-	all := strings.Repeat("\xff", 1024)
-	p.Add(nsenter.Syscall("process", "use every CPU of the cpuset", unix.SYS_SCHED_SETAFFINITY,
-		nsenter.Num(0), nsenter.Num(len(all)), nsenter.Text(all)))
 	if pers := c.personality(); pers != nil {
 		p.Add(*pers)
 	}
@@ -121,7 +117,7 @@ func (c *compiler) credentialSteps(proc *specs.Process) {
 	p.Add(nsenter.Syscall("process.user.gid", fmt.Sprintf("become gid %d", proc.User.GID), unix.SYS_SETRESGID, id, id, id))
 	id = nsenter.Num(proc.User.UID)
 	p.Add(nsenter.Syscall("process.user.uid", fmt.Sprintf("become uid %d", proc.User.UID), unix.SYS_SETRESUID, id, id, id))
-	if proc.User.UID != 0 {
+	if proc.User.UID != 0 || proc.User.GID != 0 {
 		p.Add(nsenter.Syscall("process.user.uid", "stay undumpable until the execve", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
 	}
 	waiting := caps
@@ -247,8 +243,8 @@ func (c *compiler) environment(proc *specs.Process) []string {
 	env := make([]string, 0, len(proc.Env)+2)
 	seen := make(map[string]int, len(proc.Env))
 	for _, e := range proc.Env {
-		name, value, ok := strings.Cut(e, "=")
-		if !ok || (name == "HOME" && value == "" && !hasHome(proc.Env)) {
+		name, _, ok := strings.Cut(e, "=")
+		if !ok || (name == "HOME" && !hasHome(proc.Env)) {
 			continue
 		}
 		if i, dup := seen[name]; dup {

@@ -80,7 +80,7 @@ func (c *compiler) memoryPolicyStep(m *specs.LinuxMemoryPolicy) error {
 		return err
 	}
 	c.plan.Add(nsenter.Syscall("linux.memoryPolicy", fmt.Sprintf("set the memory policy %s %s", m.Mode, m.Nodes), unix.SYS_SET_MEMPOLICY,
-		nsenter.Num(mode), nsenter.Text(nodes), nsenter.Num(len(nodes)*8)))
+		nsenter.Num(mode), nsenter.Text(nodes), nsenter.Num(len(nodes)*8+1))) // the kernel counts from one bit below
 	return nil
 }
 

@@ -46,6 +46,11 @@ func (b *birth) serve() error {
 					return err
 				}
 			}
+			if s.Feed.InCgroup || s.Feed.Kind == nsenter.CgroupTasks {
+				if err := errors.Join(flush(), b.makeCgroup()); err != nil {
+					return err
+				}
+			}
 			fd, err := b.open(s.Feed)
 			if err != nil {
 				flush()
@@ -59,6 +64,11 @@ func (b *birth) serve() error {
 			}
 			if !asks {
 				continue
+			}
+			if q != nsenter.AskTime && q != nsenter.AskUserMap { // these come before init or its cgroup
+				if err := b.settle(); err != nil {
+					return err
+				}
 			}
 			if err := b.answer(q, s.Op == nsenter.OpWait); err != nil {
 				return err
@@ -150,31 +160,51 @@ func (b *birth) reply(q nsenter.Question) error {
 	return b.stage.Send(nsenter.MsgContinue, 0, "", int(files.state.Fd()), int(files.output.Fd()))
 }
 
-// receive gives the next message that is for the plan; births and times are taken note of on the way.
-// A stage0 and init write to the same channel, so init's first word may come before the word of its birth.
+// receive gives the next message that answers the plan. Two processes write to
+// the channel, so init's first word may come before the word of its birth.
 func (b *birth) receive() (*nsenter.Message, error) {
-	var early *nsenter.Message
 	for {
-		if early != nil && (b.pidfd >= 0 || !b.mustBeBorn(early)) {
-			return early, nil
+		if m := b.early; m != nil && (b.pidfd >= 0 || !b.mustBeBorn(m)) {
+			b.early = nil
+			return m, nil
 		}
-		m, err := b.stage.Receive()
-		if err != nil {
-			return nil, b.explainEnd(err)
-		}
-		switch m.Type {
-		case nsenter.MsgBorn:
-			if err := b.born(m); err != nil {
-				return nil, err
-			}
-		case nsenter.MsgTrace:
-			b.trace(m)
-		case nsenter.MsgError:
-			return nil, b.explain(m)
-		default:
-			early = m
+		if err := b.hear(); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// awaitBirth returns when init is there.
+func (b *birth) awaitBirth() error {
+	for b.pidfd < 0 {
+		if err := b.hear(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hear takes one message: births and times are noted, the end of the stage is an
+// error, anything else waits in early for receive.
+func (b *birth) hear() error {
+	m, err := b.stage.Receive()
+	if err != nil {
+		return b.explainEnd(err)
+	}
+	switch m.Type {
+	case nsenter.MsgBorn:
+		return b.born(m)
+	case nsenter.MsgTrace:
+		b.trace(m)
+	case nsenter.MsgError:
+		return b.explain(m)
+	default:
+		if b.early != nil {
+			return fmt.Errorf("the stage said %d before it had an answer", m.Type)
+		}
+		b.early = m
+	}
+	return nil
 }
 
 // mustBeBorn: everything after the clone is said by init.
@@ -185,26 +215,6 @@ func (b *birth) mustBeBorn(m *nsenter.Message) bool {
 		}
 	}
 	return false
-}
-
-func (b *birth) awaitBirth() error {
-	for b.pidfd < 0 {
-		m, err := b.stage.Receive()
-		if err != nil {
-			return b.explainEnd(err)
-		}
-		switch m.Type {
-		case nsenter.MsgBorn:
-			return b.born(m)
-		case nsenter.MsgTrace:
-			b.trace(m)
-		case nsenter.MsgError:
-			return b.explain(m)
-		default:
-			return fmt.Errorf("the stage said %d before init was born", m.Type)
-		}
-	}
-	return nil
 }
 
 func (b *birth) trace(m *nsenter.Message) {
@@ -221,6 +231,19 @@ func (b *birth) born(m *nsenter.Message) (err error) {
 	b.pidfd, b.record.Pid = m.FD, int(m.Code)
 	if _, b.record.StartTime, err = processStat(b.record.Pid); err != nil {
 		return fmt.Errorf("read the start time of init: %w", err)
+	}
+	return nil
+}
+
+// settle waits for init, whose pid only the stage can tell, and does what only
+// we can while it goes on with its mounts.
+func (b *birth) settle() error {
+	if b.settled {
+		return nil
+	}
+	b.settled = true
+	if err := errors.Join(b.makeCgroup(), b.awaitBirth()); err != nil {
+		return err
 	}
 	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
 	if b.guest != nil {

@@ -23,23 +23,18 @@ func (b *birth) open(s nsenter.Source) (int, error) {
 	case nsenter.NullDevice:
 		return openNull(s)
 	case nsenter.CgroupTasks:
-		if s.Index < 0 {
+		if s.Unified {
 			return openForWriting(s.Path + "/cgroup.procs")
 		}
-		return dup(b.home.Tasks[s.Index])
+		return openForWriting(s.Path + "/tasks")
 	case nsenter.CgroupDir:
-		return dup(b.home.Into)
+		return openPath(s.Path)
 	case nsenter.StartSocket:
 		return b.listen()
 	case nsenter.InitPidfd:
 		return b.openHost()
 	}
 	return -1, fmt.Errorf("no such source: %d", s.Kind)
-}
-
-func dup(f *os.File) (int, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	return fd, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 }
 
 // openNamespace checks the type: joining another kind than the config says would silently leave the wrong one in place.

@@ -84,6 +84,13 @@ func (c *Channel) Send(t MessageType, code int32, text string, fds ...int) error
 	}
 }
 
+// HangUp says nothing more: a stage that waits for us ends, and what it says until then can be heard.
+func (c *Channel) HangUp() {
+	if c.fd >= 0 {
+		_ = unix.Shutdown(c.fd, unix.SHUT_WR)
+	}
+}
+
 // ErrGone means that nobody is left at the stage's end.
 var ErrGone = errors.New("the stage has ended")
 

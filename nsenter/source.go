@@ -11,7 +11,7 @@ const (
 	Namespace              // Path, of type Type (CLONE_NEW…)
 	Tree                   // a detached copy of the mounts at Path
 	Directory              // Path, O_PATH
-	CgroupTasks            // the Index-th v1 tasks file of the container's cgroup; -1: cgroup.procs in Path
+	CgroupTasks            // the file that enters a cgroup: tasks below Path on v1, cgroup.procs with Unified
 	CgroupDir              // the container's v2 cgroup, to be born in
 	NullDevice             // a detached copy of /dev/null, checked to be char 1:3
 	StartSocket            // the socket on which `rt start` will call
@@ -23,9 +23,10 @@ type Source struct {
 	Kind      SourceKind
 	Path      string
 	Type      uint64 // CLONE_NEW… of a Namespace
-	Index     int
-	Recursive bool // Tree: with everything mounted below
-	IsRoot    bool // Tree: must be a directory, for a container's root
+	Unified   bool   // CgroupTasks: Path is in a cgroup2 tree
+	Recursive bool   // Tree: with everything mounted below
+	IsRoot    bool   // Tree: must be a directory, for a container's root
+	InCgroup  bool   // Tree: is part of the container's cgroup, which must have been made
 
 	Set, Clear       uint64 // Tree: MOUNT_ATTR_… of the top mount
 	RecSet, RecClear uint64 // Tree: … of all of them

@@ -19,6 +19,9 @@ func (p *planner) cgroup(e *entry) {
 			e.Set |= unix.MOUNT_ATTR_RDONLY
 		}
 	}
+	if p.facts.CgroupNS {
+		p.inside() // a new mount shows the hierarchy from the namespace's root on
+	}
 	if p.facts.Cgroups.V2 {
 		p.cgroup2(e)
 		return
@@ -42,7 +45,7 @@ func (p *planner) hierarchy(e *entry, h Hierarchy) {
 		p.add(nsenter.Mount(e.from, what, nsenter.Filesystem{
 			Type: "cgroup", Source: "cgroup", Options: h.Options, Attr: e.Set, UnsafeTarget: target}))
 	} else {
-		p.add(nsenter.AttachTree(e.from, what, target, 0, nsenter.Source{Kind: nsenter.Tree, Path: h.Dir, Set: e.Set, Clear: e.Clear,
+		p.add(nsenter.AttachTree(e.from, what, target, 0, nsenter.Source{Kind: nsenter.Tree, Path: h.Dir, InCgroup: true, Set: e.Set, Clear: e.Clear,
 			Propagation: []nsenter.Propagation{{Type: p.defaultPropagation()}}}))
 	}
 	for _, link := range h.Links {

@@ -166,6 +166,7 @@ func (p *planner) tmpfs(e *entry, fs *nsenter.Filesystem) {
 	}
 	if e.CopyUp {
 		fs.Flags |= nsenter.CopyUp
+		p.inside() // the copy is the container's memory
 	}
 	if e.Set&unix.MOUNT_ATTR_RDONLY == 0 {
 		return

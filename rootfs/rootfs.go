@@ -54,16 +54,21 @@ type Hierarchy struct {
 // Steps are the filesystem steps in the three places of the plan where they stand.
 type Steps struct {
 	Build []nsenter.Step // root, mounts, /dev: the old root is still there, for hooks
-	Enter []nsenter.Step // the move into the new root
-	Seal  []nsenter.Step // what makes it smaller: masks, read-only paths, read-only root
+	// Outside is how many of them need not be done inside the container's cgroup: those before a cgroup
+	// mount that shows it, and before anything that fills memory.
+	Outside int
+	Enter   []nsenter.Step // the move into the new root
+	Seal    []nsenter.Step // what makes it smaller: masks, read-only paths, read-only root
 }
 
 // Plan compiles the filesystem part of spec. Errors name the field.
 func Plan(spec *specs.Spec, f Facts) (*Steps, error) {
 	p := &planner{spec: spec, facts: f}
+	p.steps.Outside = -1
 	if err := p.build(); err != nil {
 		return nil, err
 	}
+	p.inside()
 	p.enter()
 	p.seal()
 	return &p.steps, nil
@@ -74,6 +79,13 @@ type planner struct {
 	facts Facts
 	steps Steps
 	last  []nsenter.Step // what must wait until everything is mounted: read-only tmpfs
+}
+
+// inside marks that what follows must be done in the cgroup.
+func (p *planner) inside() {
+	if p.steps.Outside < 0 {
+		p.steps.Outside = len(p.steps.Build)
+	}
 }
 
 func (p *planner) add(s ...nsenter.Step) { p.steps.Build = append(p.steps.Build, s...) }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,31 +97,34 @@ func texts(all []string) string {
 	return line
 }
 
+// source prints the fields that are set, whatever fields there are.
 func source(s nsenter.Source) string {
-	kind := [...]string{"nothing", "namespace", "tree", "directory", "cgroup tasks", "cgroup directory", "/dev/null", "start socket", "init's pidfd"}[s.Kind]
-	b := kind
+	kinds := [...]string{"nothing", "namespace", "tree", "directory", "cgroup tasks", "cgroup directory", "/dev/null", "start socket", "init's pidfd"}
+	b := kinds[s.Kind]
 	if s.Path != "" {
 		b += " " + s.Path
 	}
-	for _, f := range []struct {
-		name  string
-		value uint64
-	}{{"type", s.Type}, {"index", uint64(s.Index)}, {"set", s.Set}, {"clear", s.Clear}, {"rset", s.RecSet}, {"rclear", s.RecClear}} {
-		if f.value != 0 {
-			b += fmt.Sprintf(" %s=%#x", f.name, f.value)
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		field, name := v.Field(i), strings.ToLower(v.Type().Field(i).Name)
+		switch value := field.Interface().(type) {
+		case bool:
+			if value {
+				b += " " + name
+			}
+		case uint64:
+			if value != 0 {
+				b += fmt.Sprintf(" %s=%#x", name, value)
+			}
+		case []nsenter.Propagation:
+			for _, p := range value {
+				b += " " + propagation(p)
+			}
+		case *nsenter.IDMap:
+			if value != nil {
+				b += fmt.Sprintf(" idmap=%+v", *value)
+			}
 		}
-	}
-	if s.Recursive {
-		b += " recursive"
-	}
-	if s.IsRoot {
-		b += " root"
-	}
-	for _, p := range s.Propagation {
-		b += " " + propagation(p)
-	}
-	if s.IDMap != nil {
-		b += fmt.Sprintf(" idmap=%+v", *s.IDMap)
 	}
 	return b
 }
