@@ -204,21 +204,14 @@ func checkDomain(path string) error {
 	return writeFile(path, "cgroup.type", "threaded")
 }
 
-// Set writes the limits of r into an existing cgroup, for update. What r does not mention keeps its
-// value; device rules are never touched: their owner is Create. It does not take anything back when a
-// later write fails.
+// Set writes the limits of r into an existing cgroup. What r does not mention keeps its value; device
+// rules are never touched: their owner is Create. It does not take anything back when a later write
+// fails: Update does.
 func (c *Cgroup) Set(r *specs.LinuxResources) error {
 	shares, err := c.divide(r)
 	if err != nil {
 		return err
 	}
-	if c.unit != nil {
-		if err := c.setUnit(shares); err != nil {
-			return err
-		}
-	}
-	if err := c.enable(shares); err != nil {
-		return err
-	}
-	return c.write(shares)
+	_, err = c.apply(shares)
+	return err
 }

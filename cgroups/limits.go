@@ -29,6 +29,9 @@ type limit struct {
 
 	// usage names a file whose number must not be above value (checkBeforeUpdate).
 	usage string
+
+	// undo is what takes the write back (Update).
+	undo []limit
 }
 
 // controller is one row of the table of controllers: its names, and the translation of its part of
@@ -126,7 +129,7 @@ func (c *Cgroup) write(shares []share) error {
 		if err != nil {
 			return fmt.Errorf("%s cgroup: %w", s.controller, err)
 		}
-		err = c.writeShare(d, s.limits)
+		err = inOrder(s.limits, func(l limit) error { return c.writeLimit(d, l) })
 		d.close()
 		if err != nil {
 			return err
@@ -135,13 +138,13 @@ func (c *Cgroup) write(shares []share) error {
 	return nil
 }
 
-// writeShare writes the limits of one controller. Which of two values has to go first depends on the
+// inOrder writes the limits of one controller. Which of two values has to go first depends on the
 // old ones (period and quota, memory and memory+swap): the kernel says EINVAL to the wrong order. So a
 // refused value gets a second chance after the others.
-func (c *Cgroup) writeShare(d dir, limits []limit) error {
+func inOrder(limits []limit, write func(limit) error) error {
 	var again []limit
 	for _, l := range limits {
-		err := c.writeLimit(d, l)
+		err := write(l)
 		if errors.Is(err, unix.EINVAL) && len(limits) > 1 {
 			again = append(again, l)
 		} else if err != nil {
@@ -149,7 +152,7 @@ func (c *Cgroup) writeShare(d dir, limits []limit) error {
 		}
 	}
 	for _, l := range again {
-		if err := c.writeLimit(d, l); err != nil {
+		if err := write(l); err != nil {
 			return err
 		}
 	}

@@ -190,6 +190,9 @@ func (b *birth) fillRecord() {
 		b.record.Listener = &listener{Path: l.Seccomp.ListenerPath, Metadata: l.Seccomp.ListenerMetadata}
 	}
 	b.record.IntelRdt = intelRdtGroup(b.spec, b.opts.ID)
+	if b.spec.Linux != nil {
+		b.record.CPUShares = configuredShares(b.spec.Linux.Resources)
+	}
 	if h := b.spec.Hooks; h != nil && len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0 {
 		b.record.Hooks = &specs.Hooks{StartContainer: h.StartContainer, Poststart: h.Poststart, Poststop: h.Poststop}
 	}

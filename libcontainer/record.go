@@ -40,6 +40,7 @@ type record struct {
 	Filtered    bool              `json:"seccomp,omitzero"` // its filter is kept for exec
 	Listener    *listener         `json:"seccomp_listener,omitempty"`
 	IntelRdt    *intelrdt.Group   `json:"intel_rdt,omitempty"`
+	CPUShares   *uint64           `json:"cpu_shares,omitzero"` // of the config or an update: the only limit that the kernel forgets
 	FirstLate   int               `json:"first_late_step,omitzero"`
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }

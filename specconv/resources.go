@@ -159,3 +159,14 @@ func (c *checker) unified(files map[string]string) {
 		}
 	}
 }
+
+// ValidateResources is Validate for a linux.resources object of its own, which is given to a container that runs
+// already.
+func ValidateResources(r *specs.LinuxResources, h Host) error {
+	c := &checker{spec: &specs.Spec{}, linux: &specs.Linux{Resources: r}, host: h}
+	c.resources()
+	if len(c.faults) == 0 {
+		return nil
+	}
+	return c.faults
+}

@@ -93,6 +93,7 @@ func (a *app) commands() []*cli.Command {
 		a.resumeCommand(),
 		a.psCommand(),
 		a.eventsCommand(),
+		a.updateCommand(),
 		a.deleteCommand(),
 		a.listCommand(),
 		a.specCommand(),

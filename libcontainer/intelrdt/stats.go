@@ -112,13 +112,7 @@ func (r *reader) text(dir, name string) string {
 	return strings.TrimSpace(string(data))
 }
 
-func (r *reader) lines(dir, name string) []string {
-	var list []string
-	for l := range strings.Lines(r.text(dir, name)) {
-		list = append(list, strings.TrimSpace(l))
-	}
-	return list
-}
+func (r *reader) lines(dir, name string) []string { return trimmedLines(r.text(dir, name)) }
 
 // number is 0 where the kernel prints a word instead: "Unavailable", "Error".
 func (r *reader) number(dir, name string) uint64 {
