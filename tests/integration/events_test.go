@@ -16,6 +16,24 @@ import (
 	"rt/tests/rttest"
 )
 
+// needControllers wants controllers, whether of v1 or of v2.
+func needControllers(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if hierarchyOf(name) != "" {
+			rttest.Need(t, rttest.Controller(name))
+		}
+	}
+}
+
+// hierarchyOf is what names a controller's hierarchy to rttest: nothing if that is the cgroup2 tree.
+func hierarchyOf(controller string) string {
+	if rttest.UnifiedController(controller)() == "" {
+		return ""
+	}
+	return controller
+}
+
 // event is one record of events, as far as the tests look at it.
 type event struct {
 	Type, ID string
@@ -78,7 +96,7 @@ func oneSample(t *testing.T, b *rttest.Bundle) event {
 
 func TestEventsStats(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("memory"), rttest.Controller("cpu"), rttest.Controller("cpuset"), rttest.Controller("pids"))
+	needControllers(t, "memory", "cpu", "cpuset", "pids")
 	b := limited(t, specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(96 << 20))},
 		CPU:    &specs.LinuxCPU{Quota: ptr(int64(10000)), Period: ptr(uint64(100000)), Cpus: "0", Mems: "0"},
@@ -86,7 +104,7 @@ func TestEventsStats(t *testing.T) {
 	}).Sh("sleep 1000 & while :; do :; done")
 	b.RunDetached().OK()
 	rttest.Eventually(t, "the quota is used up", func() bool {
-		return strings.Contains(cgroupFile(t, b, "cpu", "cpu.stat"), "nr_throttled 2")
+		return strings.Contains(cgroupFile(t, b, hierarchyOf("cpu"), "cpu.stat"), "nr_throttled 2")
 	})
 	e := oneSample(t, b)
 	d := &e.Data
@@ -96,8 +114,10 @@ func TestEventsStats(t *testing.T) {
 	if !slices.Equal(d.CPUSet.Cpus, []uint16{0}) || !slices.Equal(d.CPUSet.Mems, []uint16{0}) {
 		t.Errorf("cpuset: %+v", d.CPUSet)
 	}
-	if m := &d.Memory; m.Usage.Limit != 64<<20 || m.Swap.Limit != 96<<20 || m.Usage.Usage == 0 || m.Usage.Max < m.Usage.Usage ||
-		m.Raw["hierarchical_memory_limit"] != 64<<20 {
+	if m := &d.Memory; m.Usage.Limit != 64<<20 || m.Usage.Usage == 0 || m.Usage.Max < m.Usage.Usage || len(m.Raw) < 10 {
+		t.Errorf("memory: %+v", m)
+	}
+	if m := &d.Memory; hierarchyOf("memory") != "" && (m.Swap.Limit != 96<<20 || m.Raw["hierarchical_memory_limit"] != 64<<20) {
 		t.Errorf("memory: %+v", m)
 	}
 	if d.Pids.Current != 2 || d.Pids.Limit != 33 {
@@ -192,7 +212,7 @@ func TestEventsStream(t *testing.T) {
 // Every process that the kernel kills is told once (runc 2351, containerd 6323), be it in a sub-cgroup or init itself.
 func TestEventsOOM(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("memory"))
+	needControllers(t, "memory")
 	limit := int64(16 << 20)
 	b := limited(t, specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &limit}})
 	b.AddProbe().Sh("read x < /go; probe hog 64; probe hog 64; exec probe hog 64")

@@ -78,11 +78,15 @@ func TestStartOfAPausedContainer(t *testing.T) {
 // Sub-cgroups stand still with the container, and go on with it.
 func TestPauseReachesSubCgroups(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("freezer"))
+	freezer := "" // of cgroup2
+	if rttest.CgroupV1() == "" {
+		freezer = "freezer"
+		rttest.Need(t, rttest.Controller(freezer))
+	}
 	b := counting(t)
 	b.RunDetached().OK()
 	rttest.Eventually(t, "it runs", func() bool { return b.Output() != "" })
-	moveToSubCgroup(t, b, "freezer", b.Pid())
+	moveToSubCgroup(t, b, freezer, b.Pid())
 	b.RT("pause", b.ID).OK()
 	if !stands(b) {
 		t.Error("a process in a sub-cgroup runs on")
@@ -91,6 +95,16 @@ func TestPauseReachesSubCgroups(t *testing.T) {
 	if stands(b) {
 		t.Error("a process in a sub-cgroup stands still after resume")
 	}
+}
+
+// memberTrees are the hierarchies in which runtimes look for a container's processes.
+func memberTrees(t *testing.T) []string {
+	t.Helper()
+	if rttest.CgroupV1() != "" {
+		return []string{""} // cgroup2
+	}
+	rttest.Need(t, rttest.Controller("devices"), rttest.Controller("freezer"))
+	return []string{"devices", "freezer"}
 }
 
 // moveToSubCgroup puts a process into a new cgroup "sub" below the container's.
@@ -169,8 +183,7 @@ func TestKillAllReachesSubCgroups(t *testing.T) {
 		}
 		children = append(children, child)
 	}
-	for _, controller := range []string{"devices", "freezer"} {
-		rttest.Need(t, rttest.Controller(controller))
+	for _, controller := range memberTrees(t) {
 		moveToSubCgroup(t, b, controller, children[0])
 	}
 	b.RT("kill", "--all", b.ID, "USR1").OK()

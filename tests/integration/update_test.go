@@ -86,6 +86,64 @@ func TestUpdateOptions(t *testing.T) {
 	}
 }
 
+// The same on v2, where memory and swap are counted apart, and quota and period together.
+func TestUpdateOptionsV2(t *testing.T) {
+	t.Parallel()
+	for _, controller := range []string{"memory", "cpu", "cpuset", "pids"} {
+		rttest.Need(t, rttest.UnifiedController(controller))
+	}
+	b := limited(t, specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Reservation: ptr(int64(32 << 20)), Swap: ptr(int64(64 << 20))},
+		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(1024)), Quota: ptr(int64(50000)), Period: ptr(uint64(100000)), Cpus: "0-1"},
+		Pids:   &specs.LinuxPids{Limit: ptr(int64(30))},
+	}).Args("sleep", "1000")
+	b.RunDetached().OK()
+	swap := rttest.File(filepath.Join(rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath), "memory.swap.max"))() == ""
+	for _, step := range []struct{ args, files string }{
+		{"--pids-limit 20", "pids.max=20 memory.max=67108864 memory.swap.max=0 memory.low=33554432 cpu.weight=100 cpu.max=50000_100000"},
+		{"--memory 128m --memory-swap 160m", "memory.max=134217728 memory.swap.max=33554432"},
+		{"--memory 144m", "memory.max=150994944 memory.swap.max=16777216"},
+		{"--memory-swap 144m", "memory.max=150994944 memory.swap.max=0"},
+		{"--memory 32m --memory-swap=-1", "memory.max=33554432 memory.swap.max=max"},
+		{"--memory=-1", "memory.max=max memory.swap.max=max memory.low=33554432"},
+		{"--memory-reservation 16m", "memory.low=16777216"},
+		{"--cpu-share 2048", "cpu.weight=174 cpu.max=50000_100000"},
+		{"--cpu-period 50000", "cpu.max=50000_50000"},
+		{"--cpu-quota 20000 --cpu-burst 10000", "cpu.max=20000_50000 cpu.max.burst=10000"},
+		{"--cpu-burst 0 --cpu-quota=-1", "cpu.max=max_50000 cpu.max.burst=0"},
+		{"--cpuset-cpus 1", "cpuset.cpus=1"},
+		{"--cpu-idle 1", "cpu.idle=1"},
+		{"--cpu-idle 0", "cpu.idle=0 cpu.weight=174"},
+		{"--pids-limit=-1", "pids.max=max"},
+	} {
+		if strings.Contains(step.args, "idle") && !rttest.IsRT(t) || step.args == "--memory 144m" && !swap {
+			continue
+		}
+		b.RT(append(append([]string{"update"}, strings.Fields(step.args)...), b.ID)...).OK().Prints("")
+		for _, f := range strings.Fields(step.files) {
+			file, want, _ := strings.Cut(strings.ReplaceAll(f, "_", " "), "=")
+			if file == "memory.swap.max" && !swap {
+				continue
+			}
+			if got := cgroupFile(t, b, "", file); got != want {
+				t.Errorf("after %s: %s is %s, want %s", step.args, file, got, want)
+			}
+		}
+	}
+}
+
+// A limit on v2 may be the first that needs its controller.
+func TestUpdateEnablesAController(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.UnifiedController("pids"))
+	b := rttest.New(t).Args("sleep", "1000")
+	b.RunDetached().OK()
+	b.RT("update", "--pids-limit", "20", b.ID).OK()
+	if got := cgroupFile(t, b, "", "pids.max"); got != "20" {
+		t.Errorf("pids.max is %s", got)
+	}
+}
+
 // -r takes the same from a file or from stdin, as containerd, CRI-O and Podman give it.
 func TestUpdateResources(t *testing.T) {
 	t.Parallel()
@@ -139,6 +197,35 @@ func TestUpdateRollsBackWhatWasWritten(t *testing.T) {
 	wantLimits(t, b, nil)
 }
 
+func TestUpdateRollsBackV2(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "all limits of an update or none")
+	for _, controller := range []string{"memory", "cpu", "pids", "io"} {
+		rttest.Need(t, rttest.UnifiedController(controller))
+	}
+	b := limited(t, specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(2048))}}).Args("sleep", "1000")
+	b.RunDetached().OK()
+	file := b.WriteFile("r.json", `{"cpu":{"shares":100,"quota":30000,"idle":1},"pids":{"limit":7},"memory":{"limit":33554432,"reservation":4096},
+		"blockIO":{"throttleReadBpsDevice":[{"major":4095,"minor":1,"rate":1024}]}}`)
+	res := b.RT("update", "-r", file, b.ID)
+	res.FailsNaming("linux.resources.blockIO.throttleReadBpsDevice[0]", "4095:1 rbps=1024")
+	if strings.Contains(res.Stderr, "taken back") {
+		t.Errorf("something stayed: %s", res)
+	}
+	for file, want := range map[string]string{"cpu.weight": "174", "cpu.idle": "0", "cpu.max": "max 100000"} {
+		if got := cgroupFile(t, b, "", file); got != want {
+			t.Errorf("%s is %s, want %s", file, got, want)
+		}
+	}
+	b.RT("update", "--pids-limit", "7", "--memory", "64m", b.ID).OK()
+	b.RT("update", "-r", file, b.ID).FailsNaming("linux.resources.blockIO.throttleReadBpsDevice[0]")
+	for file, want := range map[string]string{"pids.max": "7", "memory.max": "67108864", "memory.low": "0"} {
+		if got := cgroupFile(t, b, "", file); got != want {
+			t.Errorf("%s is %s, want %s", file, got, want)
+		}
+	}
+}
+
 // The shares come back when idleness ends: the kernel has forgotten them.
 func TestUpdateCPUIdleKeepsShares(t *testing.T) {
 	t.Parallel()
@@ -156,19 +243,28 @@ func TestUpdateCPUIdleKeepsShares(t *testing.T) {
 // Device rules belong to create (runc 4568, 3708): not even those of --resources change them.
 func TestUpdateLeavesDevicesAlone(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("devices"), rttest.Controller("pids"))
+	needControllers(t, "pids")
 	b := rttest.New(t).Sh("while :; do echo >/dev/null || exit 1; done")
 	b.RunDetached().OK()
-	rules := cgroupFile(t, b, "devices", "devices.list")
+	rules := deviceRules(t, b)
 	file := b.WriteFile("r.json", `{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":11,"access":"rwm"}],"pids":{"limit":9}}`)
 	b.RT("update", "-r", file, b.ID).OK()
 	b.RT("update", "--pids-limit", "8", b.ID).OK()
-	if got := cgroupFile(t, b, "devices", "devices.list"); got != rules {
+	if got := deviceRules(t, b); got != rules {
 		t.Errorf("rules were\n%s\nand are\n%s", rules, got)
 	}
 	if s := b.State(); s.Status != "running" {
 		t.Errorf("/dev/null broke: %+v", s)
 	}
+}
+
+// deviceRules are those of the container on v1; on v2 they are a program, which cannot be read.
+func deviceRules(t *testing.T, b *rttest.Bundle) string {
+	t.Helper()
+	if rttest.Controller("devices")() != "" {
+		return ""
+	}
+	return cgroupFile(t, b, "devices", "devices.list")
 }
 
 // Somebody else's change of a limit that an update does not mention stays, too.
@@ -188,13 +284,13 @@ func TestUpdateKeepsForeignChanges(t *testing.T) {
 
 func TestUpdateStates(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("pids"))
+	needControllers(t, "pids")
 	b := rttest.New(t)
 	b.Create().OK()
 	b.RT("update", "--pids-limit", "20", b.ID).OK()
 	b.RT("pause", b.ID).OK()
 	b.RT("update", "--pids-limit", "30", b.ID).OK()
-	if got := cgroupFile(t, b, "pids", "pids.max"); got != "30" {
+	if got := cgroupFile(t, b, hierarchyOf("pids"), "pids.max"); got != "30" {
 		t.Errorf("pids.max is %s", got)
 	}
 	b.RT("resume", b.ID).OK()
