@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"rt/cgroups/systemd"
 )
 
@@ -19,6 +22,34 @@ type State struct {
 	// Unit is the systemd unit, if there is one; UserUnit, that it is one of the user's manager.
 	Unit     string `json:"unit,omitempty"`
 	UserUnit bool   `json:"user_unit,omitempty"`
+}
+
+// AppendJSON appends the record as JSON, as a JSON library would write it.
+func (s State) AppendJSON(b []byte) ([]byte, error) {
+	if s.Unit != "" { // then D-Bus has taken far longer than a JSON library does
+		data, err := json.Marshal(s)
+		return append(b, data...), err
+	}
+	sep := byte('{')
+	var err error
+	field := func(name, value string) {
+		if err == nil && value != "" {
+			b = append(append(append(append(b, sep), '"'), name...), `":`...)
+			b, err = jsontext.AppendQuote(b, value)
+			sep = ','
+		}
+	}
+	field("mode", string(s.Mode))
+	field("mount", s.Mount)
+	if len(s.Paths) > 0 {
+		b = append(append(b, sep), `"paths":`...)
+		sep = '{'
+		for name, path := range s.Paths {
+			field(name, path)
+		}
+		b = append(b, '}')
+	}
+	return append(b, '}'), err
 }
 
 const unifiedKey = "unified"

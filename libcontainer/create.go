@@ -81,10 +81,9 @@ func (b *birth) make() error {
 		return fmt.Errorf("start the stage: %w", err)
 	}
 	early := earlySteps(b.spec, sortNamespaces(b.spec))
-	if len(early) > 0 {
-		if err := b.send(&nsenter.Plan{Steps: early}); err != nil {
-			return err
-		}
+	b.plan = &Plan{Plan: nsenter.Plan{Steps: early}}
+	if err := b.send(&b.plan.Plan); err != nil {
+		return err
 	}
 	if err := b.prepare(); err != nil {
 		return err
@@ -190,6 +189,7 @@ func (b *birth) fillRecord() {
 		b.record.Listener = &listener{Path: l.Seccomp.ListenerPath, Metadata: l.Seccomp.ListenerMetadata}
 	}
 	b.record.IntelRdt = intelRdtGroup(b.spec, b.opts.ID)
+	b.record.Guests = defaultsForGuests(b.spec)
 	if b.spec.Linux != nil {
 		b.record.CPUShares = configuredShares(b.spec.Linux.Resources)
 	}
@@ -200,12 +200,20 @@ func (b *birth) fillRecord() {
 
 // checkPreserved: a gap in the preserved fds would be filled by one of ours.
 func (b *birth) checkPreserved() error {
-	for fd := 3; fd < 3+b.opts.PreserveFDs+listenFDs(); fd++ {
+	for fd := 3; fd < 3+b.preserved(); fd++ {
 		if !nsenter.Inherited(fd) {
 			return fmt.Errorf("--preserve-fds (and LISTEN_FDS) name fd %d, which is not open: %w", fd, unix.EBADF)
 		}
 	}
 	return nil
+}
+
+// preserved is how many fds of our caller go to the payload. LISTEN_FDS is meant for a service, so for init only.
+func (b *birth) preserved() int {
+	if b.guest != nil {
+		return b.opts.PreserveFDs
+	}
+	return b.opts.PreserveFDs + listenFDs()
 }
 
 // send hands the stage a part of the plan.
@@ -219,11 +227,11 @@ func (b *birth) send(p *nsenter.Plan) error {
 		return err
 	}
 	defer f.Close()
-	code := int32(b.opts.PreserveFDs+listenFDs()) << 1
+	code := int32(b.preserved()) << 1
 	if b.opts.Trace != nil {
 		code |= 1
 	}
-	return b.stage.Send(nsenter.MsgPlan, code, "", append([]int{int(f.Fd())}, b.stdio...)...)
+	return b.lastWord(b.stage.Send(nsenter.MsgPlan, code, "", append([]int{int(f.Fd())}, b.stdio...)...))
 }
 
 // finish publishes a container that waits for start: record, pid file, sockets; then the stage is let go.

@@ -17,19 +17,24 @@ import (
 // ExecOptions are the flags of exec that are not part of the process.
 type ExecOptions struct {
 	ConsoleSocket, PidfdSocket, PidFile string
-	Detach, IgnorePaused                bool
+	Detach, IgnorePaused, Rootless      bool
 	PreserveFDs                         int
 	Cgroups                             map[string]string // cgroups below the container's, by v1 controller; "" for all
 	Trace                               func(TraceRow)
 }
 
 // Exec runs another process in a container that is created or running. It
-// returns the status of the process, 0 when detached.
+// returns the status of the process, 0 when detached. describe is called, with
+// the container's bundle, once it is known that the container takes processes.
 //
 // It is made like init, by a plan and a stage, but joins what is there: one
 // setns(2) on a pidfd of init enters every namespace that is not ours.
-func (c *Container) Exec(process *specs.Process, o ExecOptions) (status int, err error) {
+func (c *Container) Exec(describe func(bundle string) (*specs.Process, error), o ExecOptions) (status int, err error) {
 	if err := c.mayExec(o.IgnorePaused); err != nil {
+		return 0, err
+	}
+	process, err := describe(c.record.Bundle)
+	if err != nil {
 		return 0, err
 	}
 	b, err := c.newGuest(process, o)
@@ -37,10 +42,15 @@ func (c *Container) Exec(process *specs.Process, o ExecOptions) (status int, err
 		return 0, err
 	}
 	if o.Detach {
-		return 0, b.runDetached()
+		err = b.runDetached()
+	} else {
+		f := &foreground{birth: b, opts: RunOptions{NoSubreaper: true, Keep: true}}
+		status, err = f.run()
 	}
-	f := &foreground{birth: b, opts: RunOptions{NoSubreaper: true, Keep: true}}
-	return f.run()
+	if err != nil && !c.alive() {
+		err = fmt.Errorf("%w: its init ended meanwhile: %w", ErrNotRunning, err)
+	}
+	return status, err
 }
 
 func (c *Container) mayExec(ignorePaused bool) error {
@@ -66,13 +76,48 @@ func (c *Container) newGuest(process *specs.Process, o ExecOptions) (*birth, err
 		return nil, err
 	}
 	guest := *c
-	guest.record.Hooks, guest.record.OwnPidNS = nil, false
+	guest.record.Hooks, guest.record.OwnPidNS, guest.record.Joined = nil, false, c.record.Pid
 	b := &birth{Container: &guest, pidfd: -1, passwd: -1, cgroup: cgroups.Load(c.record.Cgroup),
-		spec: &specs.Spec{Process: process, Linux: &specs.Linux{}},
+		spec: c.record.Guests.apply(process),
 		opts: CreateOptions{ID: c.record.ID, Bundle: c.record.Bundle, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket,
-			PidFile: o.PidFile, PreserveFDs: o.PreserveFDs, Trace: o.Trace}}
+			PidFile: o.PidFile, PreserveFDs: o.PreserveFDs, Rootless: o.Rootless, Trace: o.Trace}}
 	b.guest = &guestOf{init: c.record.Pid, start: c.record.StartTime, subs: o.Cgroups, filter: filter}
 	return b, nil
+}
+
+// guestDefaults is what a process that joins the container has of it, unless the process says otherwise.
+// It is in the record: a process must not be less confined than init because a bundle was edited or an engine left a field out.
+type guestDefaults struct {
+	ApparmorProfile string                   `json:"apparmor,omitzero"`
+	SelinuxLabel    string                   `json:"selinux,omitzero"`
+	OOMScoreAdj     *int                     `json:"oom_score_adj,omitempty"`
+	Personality     *specs.LinuxPersonality  `json:"personality,omitempty"`
+	MemoryPolicy    *specs.LinuxMemoryPolicy `json:"memory_policy,omitempty"`
+}
+
+func defaultsForGuests(spec *specs.Spec) (d guestDefaults) {
+	if p := spec.Process; p != nil {
+		d.ApparmorProfile, d.SelinuxLabel, d.OOMScoreAdj = p.ApparmorProfile, p.SelinuxLabel, p.OOMScoreAdj
+	}
+	if l := spec.Linux; l != nil {
+		d.Personality, d.MemoryPolicy = l.Personality, l.MemoryPolicy
+	}
+	return d
+}
+
+// apply makes the spec of a process that joins.
+func (d guestDefaults) apply(process *specs.Process) *specs.Spec {
+	p := *process
+	if p.ApparmorProfile == "" {
+		p.ApparmorProfile = d.ApparmorProfile
+	}
+	if p.SelinuxLabel == "" {
+		p.SelinuxLabel = d.SelinuxLabel
+	}
+	if p.OOMScoreAdj == nil {
+		p.OOMScoreAdj = d.OOMScoreAdj
+	}
+	return &specs.Spec{Process: &p, Linux: &specs.Linux{Personality: d.Personality, MemoryPolicy: d.MemoryPolicy}}
 }
 
 // guestOf is whom an exec'd process joins.
@@ -93,7 +138,7 @@ func (b *birth) makeGuest() error {
 	if err != nil {
 		return fmt.Errorf("enter the container's cgroup: %w", err)
 	}
-	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), filter: b.guest.filter}
+	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), filter: b.guest.filter, guest: true}
 	if b.plan, err = c.compileGuest(b.guest.init, place); err != nil {
 		return err
 	}
@@ -106,6 +151,10 @@ func (b *birth) makeGuest() error {
 // compileGuest is the order in which a process joins a container.
 func (c *compiler) compileGuest(init int, place *cgroups.Place) (*Plan, error) {
 	c.plan = &Plan{spec: c.spec}
+	c.plan.Add(earlySteps(c.spec, c.plan.ns)...) // our arguments may have looked like those of create
+	if err := c.checkLabels(theLSMs()); err != nil {
+		return nil, err
+	}
 	if err := c.affinityStep("initial"); err != nil {
 		return nil, err
 	}
@@ -134,6 +183,9 @@ func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 	p.Add(nsenter.Take(nsenter.OpRoot, "", "take the root of init", nsenter.Source{Kind: nsenter.Directory, Path: "/proc/" + pid + "/root"}, 0))
 	if join != 0 {
 		p.Add(nsenter.Take(nsenter.OpSetns, "", "join the namespaces of pid "+pid, nsenter.Source{Kind: nsenter.InitPidfd}, join))
+	}
+	if join&unix.CLONE_NEWUSER != 0 {
+		p.Add(nsenter.Syscall("", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
 	}
 	clone := nsenter.Simple(nsenter.OpClone, "", "be born as a process of the container", []uint64{0, 0})
 	if place.Unified != "" && join&unix.CLONE_NEWUSER == 0 {

@@ -134,6 +134,14 @@ func stepHint(e *nsenter.StepError) string {
 	return ""
 }
 
+func (b *birth) outOfMemory() bool {
+	if b.cgroup == nil {
+		return false
+	}
+	n, err := b.cgroup.OOMKills()
+	return err == nil && n > 0
+}
+
 // explainEnd: the stage is gone without a word. How it ended is then all there is to say.
 func (b *birth) explainEnd(err error) error {
 	if !errors.Is(err, nsenter.ErrGone) {
@@ -144,11 +152,15 @@ func (b *birth) explainEnd(err error) error {
 		pid = b.record.Pid
 	}
 	if status := reap(pid); status.Signaled() {
-		end := fmt.Errorf("the container's init was killed by %s while it was being made", unix.SignalName(status.Signal()))
-		if n, err := b.cgroup.OOMKills(); err == nil && n > 0 {
+		who := "the container's init"
+		if b.guest != nil {
+			who = "the process"
+		}
+		end := fmt.Errorf("%s was killed by %s while it was being made", who, unix.SignalName(status.Signal()))
+		if b.outOfMemory() {
 			return hint(end, "out of memory: linux.resources.memory.limit is too small even for its making")
 		}
 		return end
 	}
-	return fmt.Errorf("make the container: %w", err)
+	return fmt.Errorf("make the process: %w", err)
 }

@@ -41,8 +41,12 @@ func (c *Container) sendListener(m *nsenter.Message) error {
 		return fmt.Errorf("linux.seccomp.listenerPath: %w", os.NewSyscallError("pidfd_getfd", err))
 	}
 	defer unix.Close(fd)
+	container := c.ociState(specs.StateCreating)
+	if c.record.Joined != 0 {
+		container.Pid, container.Status = c.record.Joined, specs.StateRunning
+	}
 	state, err := json.Marshal(specs.ContainerProcessState{Version: specs.Version, Fds: []string{specs.SeccompFdName},
-		Pid: c.record.Pid, Metadata: c.record.Listener.Metadata, State: c.ociState(specs.StateCreating)})
+		Pid: c.record.Pid, Metadata: c.record.Listener.Metadata, State: container})
 	if err != nil {
 		return err
 	}

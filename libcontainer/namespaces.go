@@ -74,11 +74,11 @@ func (n *namespaces) early() uint64 {
 // earlySteps depend on the config only, so they run while rt makes the cgroup and compiles the rest.
 func earlySteps(spec *specs.Spec, n namespaces) []nsenter.Step {
 	flags := n.early()
+	what := "make namespaces" + namesOf(flags)
 	if flags == 0 {
-		return nil
+		what = "stay in rt's own namespaces"
 	}
-	return append([]nsenter.Step{nsenter.Unshare("linux.namespaces", "make namespaces"+namesOf(flags), flags)},
-		utsSteps(spec, flags)...)
+	return append([]nsenter.Step{nsenter.Simple(nsenter.OpUnshare, "linux.namespaces", what, []uint64{flags})}, utsSteps(spec, flags)...)
 }
 
 func namesOf(flags uint64) string {

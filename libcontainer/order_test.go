@@ -1,12 +1,17 @@
 package libcontainer
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"rt/cgroups"
 	"rt/nsenter"
+	"rt/specconv"
 )
 
 // steps is a plan, searched.
@@ -114,9 +119,10 @@ var (
 	maskSource = func(s nsenter.Step) bool {
 		return s.Op == nsenter.OpMount && s.Num[2] == uint64(nsenter.SlotEmpty)+1 || s.Op == nsenter.OpSlot && s.Num[0] == uint64(nsenter.SlotNull)
 	}
-	takes   = func(s nsenter.Step) bool { return s.Feed.Kind != nsenter.NoSource }
-	userNS  = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] == unix.CLONE_NEWUSER }
-	otherNS = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] != unix.CLONE_NEWUSER }
+	takes     = func(s nsenter.Step) bool { return s.Feed.Kind != nsenter.NoSource }
+	userNS    = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] == unix.CLONE_NEWUSER }
+	mountRoot = func(s nsenter.Step) bool { return s.Op == nsenter.OpRoot && s.Num[0] == 1 }
+	otherNS   = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] != unix.CLONE_NEWUSER }
 )
 
 // TestOrder holds every plan that we have against the rules of the order. A
@@ -177,9 +183,14 @@ func TestOrder(t *testing.T) {
 			s.before("the namespace's root is where we are", op(nsenter.OpAttach), call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP))
 			s.before("the namespace's root is where we are", clone, call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP))
 		},
-		"join before clone":           func(s *steps) { s.before("a pid namespace is of children", op(nsenter.OpSetns), clone) },
-		"user namespace joined last":  func(s *steps) { s.before("others may belong to the host", otherNS, userNS) },
-		"init before the root":        func(s *steps) { s.before("in its mount namespace", clone, op(nsenter.OpRoot)) },
+		"join before clone":          func(s *steps) { s.before("a pid namespace is of children", op(nsenter.OpSetns), clone) },
+		"user namespace joined last": func(s *steps) { s.before("others may belong to the host", otherNS, userNS) },
+		"init before the root":       func(s *steps) { s.before("in its mount namespace", clone, mountRoot) },
+		"the guess of namespaces is corrected first": func(s *steps) {
+			if at := s.at(op(nsenter.OpUnshare)); len(at) != 1 || at[0] != 0 {
+				s.t.Errorf("%s: unshare at %v: until then the stage may be in namespaces that nobody asked for", s.name, at)
+			}
+		},
 		"one init":                    func(s *steps) { s.count("clone", clone, 1, 1) },
 		"stdio is given away by root": func(s *steps) { s.before("chown takes a capability", op(nsenter.OpStdio), setuid) },
 		"undumpable after id changes": func(s *steps) {
@@ -194,12 +205,42 @@ func TestOrder(t *testing.T) {
 		},
 		"undumpable for good": func(s *steps) { s.count("PR_SET_DUMPABLE 1", call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1), 0, 0) },
 	}
+	plans := guests(t)
 	for name, in := range inputs(t) {
-		plan := &steps{t: t, name: name, all: in.compile(t).Steps}
+		plans[name] = in.compile(t)
+	}
+	for name, plan := range plans {
 		for _, rule := range rules {
-			rule(plan)
+			rule(&steps{t: t, name: name, all: plan.Steps})
 		}
 	}
+}
+
+// guests are the plans of exec, into the namespaces of the test itself.
+func guests(t *testing.T) map[string]*Plan {
+	t.Helper()
+	files, err := filepath.Glob("../tests/testdata/configs/*-exec-process.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	all := map[string]*Plan{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		process, err := specconv.DecodeProcess(file, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &compiler{spec: &specs.Spec{Process: process, Linux: &specs.Linux{}}, host: someHost}
+		plan, err := c.compileGuest(os.Getpid(), &cgroups.Place{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(file)] = plan
+	}
+	return all
 }
 
 func laterBeforeWait(all []nsenter.Step, at int, what is) bool {

@@ -50,6 +50,7 @@ type compiler struct {
 	cgroup       *cgroups.Cgroup
 	seccompCache string
 	parked       bool // the container waits for a `start` of its own
+	guest        bool // not init, but a process that joins it
 	plan         *Plan
 	filter       *seccomp.Filter
 }

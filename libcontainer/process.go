@@ -254,7 +254,7 @@ func (c *compiler) environment(proc *specs.Process) []string {
 		seen[name] = len(env)
 		env = append(env, e)
 	}
-	if n := listenFDs(); n > 0 {
+	if n := listenFDs(); n > 0 && !c.guest {
 		env = append(env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
 	}
 	return env

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -40,13 +42,39 @@ type record struct {
 	Filtered    bool              `json:"seccomp,omitzero"` // its filter is kept for exec
 	Listener    *listener         `json:"seccomp_listener,omitempty"`
 	IntelRdt    *intelrdt.Group   `json:"intel_rdt,omitempty"`
+	Guests      guestDefaults     `json:"exec,omitzero"`       // what exec'd processes share with init
+	Joined      int               `json:"-"`                   // this is an exec'd process, which joined the init of this pid
 	CPUShares   *uint64           `json:"cpu_shares,omitzero"` // of the config or an update: the only limit that the kernel forgets
 	FirstLate   int               `json:"first_late_step,omitzero"`
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }
 
-// announce writes the first record, before anything else happens.
-func (e *entry) announce(r *record) error { return e.writeFile(creatingName, r) }
+// announce writes the first record, before anything else happens. It is in the
+// way of everything, so it is small and written by hand: what a JSON library
+// learns about a type at its first use takes as long as some mounts.
+func (e *entry) announce(r *record) error {
+	data, err := r.appendFirst(nil)
+	if err != nil {
+		return fmt.Errorf("encode the record of %q: %w", e.id, err)
+	}
+	return e.writeBytes(creatingName, data)
+}
+
+// appendFirst is the JSON of what is known before the making: enough to undo it.
+func (r *record) appendFirst(b []byte) ([]byte, error) {
+	b = append(b, `{"version":`...)
+	b = strconv.AppendInt(b, int64(r.Version), 10)
+	for _, f := range [...][2]string{{"ociVersion", r.OCIVersion}, {"id", r.ID}, {"bundle", r.Bundle}, {"rootfs", r.Rootfs},
+		{"created", r.Created.Format(time.RFC3339Nano)}} {
+		b = append(append(append(b, `,"`...), f[0]...), `":`...)
+		var err error
+		if b, err = jsontext.AppendQuote(b, f[1]); err != nil {
+			return nil, err
+		}
+	}
+	state, err := r.Cgroup.AppendJSON(append(b, `,"cgroup":`...))
+	return append(state, '}'), err
+}
 
 // settle says that the making is done: only now does the container count as created.
 func (e *entry) settle() error {
@@ -75,6 +103,10 @@ func (e *entry) writeFile(name string, r *record) error {
 	if err != nil {
 		return fmt.Errorf("encode the record of %q: %w", e.id, err)
 	}
+	return e.writeBytes(name, data)
+}
+
+func (e *entry) writeBytes(name string, data []byte) error {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_TRUNC | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(e.f.Fd()), name, flags, 0o600)
 	if err != nil {

@@ -102,13 +102,19 @@ func (b *birth) feed(fds []int) error {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
-	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
-		_, err = b.receive() // the stage has ended; its last word says why
-		if err == nil {
-			err = nsenter.ErrGone
+	return b.lastWord(err)
+}
+
+// lastWord: when the stage has ended and nothing can be sent to it, what it said before says why.
+func (b *birth) lastWord(err error) error {
+	if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		return err
+	}
+	for {
+		if err := b.hear(); err != nil {
+			return err
 		}
 	}
-	return err
 }
 
 // answer waits for the question that is due and answers it.
@@ -247,7 +253,7 @@ func (b *birth) settle() error {
 	}
 	b.record.FirstLate, b.record.Late = lateSteps(b.plan)
 	if b.guest != nil {
-		return b.setOOMScore()
+		return b.settleGuest()
 	}
 	// From now on delete can find init, and may kill what is in the cgroup: it is ours.
 	b.record.Cgroup = b.cgroup.State()
@@ -260,6 +266,16 @@ func (b *birth) settle() error {
 	}
 	if err := b.checkUserMap(); err != nil {
 		return err
+	}
+	return b.setOOMScore()
+}
+
+// settleGuest gives a process that joins what is not in the plan.
+func (b *birth) settleGuest() error {
+	if b.record.IntelRdt != nil {
+		if err := b.joinIntelRdt(); err != nil {
+			return err
+		}
 	}
 	return b.setOOMScore()
 }

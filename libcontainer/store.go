@@ -80,10 +80,13 @@ func (s *Store) make(id string) (*entry, error) {
 	if err := specconv.ValidID(id); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(s.Root, 0o711); err != nil {
-		return nil, err
+	err := os.Mkdir(filepath.Join(s.Root, id), 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(s.Root, 0o711); err == nil {
+			err = os.Mkdir(filepath.Join(s.Root, id), 0o700)
+		}
 	}
-	if err := os.Mkdir(filepath.Join(s.Root, id), 0o700); err != nil {
+	if err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%w: %q in %s", ErrExist, id, s.Root)
 		}

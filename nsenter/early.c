@@ -72,11 +72,11 @@ static int open_copy(int self)
 	return fd;
 }
 
-/* Executes the sealed binary as `rt init channel`; only returns, with errno, if it can't. */
-int exec_sealed(int channel)
+/* Executes the sealed binary as `rt init channel [hint]`; only returns, with errno, if it can't. */
+int exec_sealed(int channel, const char *hint)
 {
 	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), fd;
-	char number[12], *argv[] = {"rt", "init", number, NULL}, *env[] = {NULL};
+	char number[12], *argv[] = {"rt", "init", number, (char *)(uintptr_t)hint, NULL}, *env[] = {NULL};
 
 	if (self < 0)
 		return -1;
@@ -97,7 +97,7 @@ static void fill_stdio(void)
 			open("/dev/null", O_RDWR);
 }
 
-static void fork_stage(void)
+static void fork_stage(const char *hint)
 {
 	int pair[2], channel;
 
@@ -108,7 +108,7 @@ static void fork_stage(void)
 	if (early_pid == 0) {
 		close(pair[0]);
 		channel = dup(pair[1]);	/* the lowest free number: right above what is preserved, and not close-on-exec */
-		exec_sealed(channel);
+		exec_sealed(channel, hint);
 		st.channel = channel;
 		_exit(send_message(MSG_ERROR, errno, "execveat rt init", 17, -1));
 	}
@@ -122,11 +122,14 @@ static void fork_stage(void)
 /* A wrong guess, such as a container called "run", costs a process that ends with us. */
 void prepare_go(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "create") || !strcmp(argv[i], "run") || !strcmp(argv[i], "exec")) {
-			fork_stage();
+	for (int i = 1; i < argc; i++) {
+		int make = !strcmp(argv[i], "create") || !strcmp(argv[i], "run");
+
+		if (make || !strcmp(argv[i], "exec")) {
+			fork_stage(make ? "guess" : NULL);
 			break;
 		}
+	}
 	/*
 	 * Go's watchdog thread sleeps for 20 us at a time, a hundred times in a run; with slack it sleeps
 	 * for ms and leaves the processor to the stage. Its malloc is hardly used: an arena a thread costs

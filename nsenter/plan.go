@@ -41,13 +41,14 @@ const (
 	OpWait
 	OpExec
 	OpReconfigure
+	OpUnshare
 	opCount
 )
 
 var opNames = [opCount]string{
 	"syscall", "setns", "ask", "clone", "attach", "root", "mount", "tree", "setattr", "mkdir", "mknod",
 	"symlink", "mask", "readonly", "console", "pivot", "procwrite", "loopback", "slot", "stdio", "passwd",
-	"bounding", "ambient", "seccomp", "chdir", "hook", "lookup", "wait", "exec", "reconfigure",
+	"bounding", "ambient", "seccomp", "chdir", "hook", "lookup", "wait", "exec", "reconfigure", "unshare",
 }
 
 func (o Op) String() string {

@@ -97,23 +97,28 @@ int op_seccomp(const struct step *s)
 }
 
 /*
- * Goes to s[0] and proves that it is inside the root: a cwd such as
- * /proc/self/fd/7 would otherwise lead out through a leaked directory
- * (CVE-2024-21626); the kernel then names it "(unreachable)…". It runs twice,
- * as root with n[0] and as the user, because either may lack the permission.
+ * Goes to s[0], looked up from the root's fd: a cwd such as /proc/self/fd/7 would
+ * otherwise lead out through a leaked directory (CVE-2024-21626). That it is
+ * inside is proven once more: the kernel would call it "(unreachable)…". It runs
+ * twice, as root with n[0] and as the user, because either may lack the permission.
  */
 int op_chdir(const struct step *s)
 {
 	char cwd[PATH_MAX];
+	int dir, err;
 
 	if (st.moved)
 		return 0;
-	if (chdir(s->s[0].p) < 0)
-		return s->n[0] && (errno == EACCES || errno == EPERM) ? 0 : failed("chdir", s->s[0].p);
+	dir = st.slot[SLOT_ROOT] < 0 ? open(s->s[0].p, O_PATH | O_DIRECTORY | O_CLOEXEC) : open_in_root(s->s[0].p, O_PATH | O_DIRECTORY);
+	err = dir < 0 ? -1 : fchdir(dir);
+	if (err < 0 && s->n[0] && (errno == EACCES || errno == EPERM))
+		return dir < 0 ? 0 : close(dir);
+	if (err < 0)
+		return failed("chdir", s->s[0].p);
 	if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0 || cwd[0] != '/')
 		return errno = ENOENT, failed("chdir outside of the root", s->s[0].p);
 	st.moved = 1;
-	return 0;
+	return close(dir);
 }
 
 static void hook_child(const struct step *s)

@@ -25,6 +25,7 @@ static const struct operation { int (*run)(const struct step *); } operations[OP
 	[OP_PASSWD] = {op_passwd}, [OP_BOUNDING] = {op_bounding}, [OP_AMBIENT] = {op_ambient},
 	[OP_SECCOMP] = {op_seccomp}, [OP_CHDIR] = {op_chdir}, [OP_HOOK] = {op_hook}, [OP_LOOKUP] = {op_lookup},
 	[OP_WAIT] = {op_wait}, [OP_EXEC] = {op_exec}, [OP_RECONFIGURE] = {op_reconfigure},
+	[OP_UNSHARE] = {op_unshare},
 };
 
 static uint64_t now(void)
@@ -53,6 +54,8 @@ static int run_step(const struct step *s)
 	uint64_t start = st.trace ? now() : 0;
 
 	st.step = s->index;
+	if (st.guessed && s->op != OP_UNSHARE)
+		return errno = EPROTO, failed("run", "a plan that does not begin with unshare");
 	if (operations[s->op].run(s) < 0)
 		return -1;
 	return st.trace ? send_message(MSG_TRACE, (int32_t)((now() - start) / 1000), "", 0, -1) : 0;
@@ -62,7 +65,7 @@ static int run_step(const struct step *s)
  * What our caller left open and nobody asked to keep: a directory of the host
  * must not wait with us where the container's processes are (CVE-2024-21626).
  */
-static int close_foreign(void)
+int close_foreign(void)
 {
 	unsigned first = (unsigned)st.first_own_fd, channel = (unsigned)st.channel;
 
@@ -94,7 +97,7 @@ static int receive_plan(struct plan *plan)
 	close(fd);
 	if (p == MAP_FAILED)
 		return failed("mmap", "plan");
-	if (plan->p == NULL && close_foreign() < 0)
+	if (plan->p == NULL && !st.guessed && close_foreign() < 0)
 		return failed("close_range", "");
 	return plan_open(plan, p, (size_t)sb.st_size) < 0 ? (errno = EPROTO, failed("decode", "plan")) : 0;
 }
@@ -168,7 +171,7 @@ static void __attribute__((constructor)) enter(int argc, char **argv)
 		return;
 	if (argc == 4 && strcmp(argv[3], "seal") == 0) {
 		prctl(PR_SET_TIMERSLACK, 50000);	/* rt's own is raised (early.c) and was inherited */
-		exec_sealed(st.channel);
+		exec_sealed(st.channel, NULL);
 		report();
 	}
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -177,5 +180,7 @@ static void __attribute__((constructor)) enter(int argc, char **argv)
 	for (int i = 0; i < SLOT_COUNT; i++)
 		st.slot[i] = -1;
 	reset_process();
+	if (argc == 4 && strcmp(argv[3], "guess") == 0)
+		guess_namespaces();
 	run_plan();
 }

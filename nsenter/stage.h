@@ -21,7 +21,7 @@ enum op {
 	OP_SYSCALL, OP_SETNS, OP_ASK, OP_CLONE, OP_ATTACH, OP_ROOT, OP_MOUNT, OP_TREE,
 	OP_SETATTR, OP_MKDIR, OP_MKNOD, OP_SYMLINK, OP_MASK, OP_READONLY, OP_CONSOLE, OP_PIVOT,
 	OP_PROCWRITE, OP_LOOPBACK, OP_SLOT, OP_STDIO, OP_PASSWD, OP_BOUNDING, OP_AMBIENT,
-	OP_SECCOMP, OP_CHDIR, OP_HOOK, OP_LOOKUP, OP_WAIT, OP_EXEC, OP_RECONFIGURE, OP_COUNT
+	OP_SECCOMP, OP_CHDIR, OP_HOOK, OP_LOOKUP, OP_WAIT, OP_EXEC, OP_RECONFIGURE, OP_UNSHARE, OP_COUNT
 };
 
 /* Messages. The Go side has the same numbers and checks who may say what when. */
@@ -69,6 +69,7 @@ struct stage {
 	char program[4096];	/* the path that OP_LOOKUP found */
 	int made;		/* make_target has made the last component */
 	int moved;		/* OP_CHDIR has succeeded */
+	int guessed;		/* the CLONE_NEW… types made on a guess that OP_UNSHARE has still to correct */
 	int trace;
 };
 
@@ -121,12 +122,15 @@ int op_lookup(const struct step *s);
 int op_wait(const struct step *s);
 int op_exec(const struct step *s);
 int op_reconfigure(const struct step *s);
+int op_unshare(const struct step *s);
+void guess_namespaces(void);
+int close_foreign(void);
 int op_syscall(const struct step *s);
 
 /* early.c */
 extern int early_channel, early_pid;
 void prepare_go(int argc, char **argv);
-int exec_sealed(int channel);
+int exec_sealed(int channel, const char *hint);
 
 /* copyup.c */
 int copy_up(int from, int to);

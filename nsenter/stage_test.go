@@ -23,6 +23,7 @@ type running struct {
 	cmd      *exec.Cmd
 	out, err lockedBuffer
 	ended    chan struct{}
+	hint     []string // after the channel, on the command line
 }
 
 // startStage starts the stage with preserved files from fd 3 on and then its channel.
@@ -48,7 +49,7 @@ func (r *running) start(preserved []*os.File) {
 	}
 	r.Channel = NewChannel(pair[0])
 	r.cmd.ExtraFiles = append(slices.Clone(preserved), theirs)
-	r.cmd.Args = []string{"rt", "init", strconv.Itoa(2 + len(r.cmd.ExtraFiles))}
+	r.cmd.Args = append([]string{"rt", "init", strconv.Itoa(2 + len(r.cmd.ExtraFiles))}, r.hint...)
 	if err := r.cmd.Start(); err != nil {
 		r.Close()
 		r.t.Fatal(err)

@@ -20,7 +20,8 @@ import (
 type execFlags struct {
 	process, cwd, user, label, apparmor string
 	env, caps, gids, cgroups            cli.StringSlice
-	tty, noNewPrivs                     bool
+	tty, noNewPrivs, userSet            bool
+	about                               []string // the flags given that are about the process
 }
 
 func (a *app) execCommand() *cli.Command {
@@ -61,6 +62,7 @@ rt exec --tty --user 1000:1000 --env TERM=xterm web1 sh`,
 			if f.process != "" {
 				least = 1
 			}
+			f.userSet, f.about = c.IsSet("user"), aboutProcess(c)
 			return a.action(least, -1, func(c *cli.Context) error {
 				id := c.Args().First()
 				if err := a.exec(id, c.Args().Slice()[1:], &f, o); err != nil {
@@ -77,28 +79,34 @@ func (a *app) exec(id string, args []string, f *execFlags, o libcontainer.ExecOp
 	if err != nil {
 		return err
 	}
-	state, err := container.State()
-	if err != nil {
-		return err
-	}
-	process, err := f.build(state.Bundle, args)
-	if err != nil {
-		return err
-	}
-	if err := specconv.ValidateProcess(process, specconv.Host{CgroupV2: cgroupV2(), LastCap: lastCap()}); err != nil {
-		return err
-	}
-	if err := checkTerminal(&specs.Spec{Process: process}, o.ConsoleSocket != "", o.Detach); err != nil {
-		return err
-	}
 	if err := f.options(&o); err != nil {
 		return err
 	}
+	o.Rootless = a.isRootless()
 	if a.log.least >= levelDebug {
 		o.Trace = a.logStep
 	}
-	a.status, err = container.Exec(process, o)
+	a.status, err = container.Exec(func(bundle string) (*specs.Process, error) {
+		process, err := f.build(bundle, args)
+		if err != nil {
+			return nil, err
+		}
+		if err := specconv.ValidateProcess(process, specconv.Host{CgroupV2: cgroupV2(), LastCap: lastCap()}); err != nil {
+			return nil, err
+		}
+		return process, checkTerminal(&specs.Spec{Process: process}, o.ConsoleSocket != "", o.Detach)
+	}, o)
 	return err
+}
+
+// aboutProcess names the flags given that --process leaves nothing to do for.
+func aboutProcess(c *cli.Context) (given []string) {
+	for _, name := range []string{"cwd", "env", "user", "additional-gids", "process-label", "apparmor", "no-new-privs", "cap"} {
+		if c.IsSet(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	return given
 }
 
 func (f *execFlags) options(o *libcontainer.ExecOptions) error {
@@ -140,16 +148,44 @@ func (f *execFlags) parseCgroups(o *libcontainer.ExecOptions) error {
 // build makes the process: from --process alone, or from config.json with the flags applied.
 func (f *execFlags) build(bundle string, args []string) (*specs.Process, error) {
 	if f.process != "" {
-		data, err := os.ReadFile(f.process)
-		if err != nil {
-			return nil, fmt.Errorf("--process: %w", err)
-		}
-		p, err := specconv.DecodeProcess(f.process, data)
-		if err == nil && len(args) > 0 {
-			err = errors.New("--process: a command is in the file and on the command line")
-		}
+		return f.read(bundle, args)
+	}
+	p, err := template(bundle)
+	if err != nil {
+		return nil, err
+	}
+	return p, f.apply(p, args)
+}
+
+// read takes the process from the file of --process. One that names no capabilities has those of config.json.
+func (f *execFlags) read(bundle string, args []string) (*specs.Process, error) {
+	if len(args) > 0 {
+		return nil, errors.New("--process: a command is in the file and on the command line")
+	}
+	if len(f.about) > 0 {
+		return nil, fmt.Errorf("--process describes the whole process, so %s cannot be given too", strings.Join(f.about, ", "))
+	}
+	data, err := os.ReadFile(f.process)
+	if err != nil {
+		return nil, fmt.Errorf("--process: %w", err)
+	}
+	p, err := specconv.DecodeProcess(f.process, data)
+	if err == nil && f.tty && !p.Terminal {
+		err = fmt.Errorf("--tty: %s does not ask for a terminal", f.process)
+	}
+	if err != nil || p.Capabilities != nil {
 		return p, err
 	}
+	t, err := template(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("--process: %s names no capabilities: %w", f.process, err)
+	}
+	p.Capabilities = t.Capabilities
+	return p, nil
+}
+
+// template is the process of config.json.
+func template(bundle string) (*specs.Process, error) {
 	spec, err := specconv.Load(filepath.Join(bundle, "config.json"))
 	if err != nil {
 		return nil, err
@@ -157,7 +193,7 @@ func (f *execFlags) build(bundle string, args []string) (*specs.Process, error) 
 	if spec.Process == nil {
 		return nil, errors.New("config.json has no process to take as a template: use --process")
 	}
-	return spec.Process, f.apply(spec.Process, args)
+	return spec.Process, nil
 }
 
 func (f *execFlags) apply(p *specs.Process, args []string) error {
@@ -172,7 +208,7 @@ func (f *execFlags) apply(p *specs.Process, args []string) error {
 	set(&p.ApparmorProfile, f.apparmor)
 	set(&p.SelinuxLabel, f.label)
 	p.NoNewPrivileges = p.NoNewPrivileges || f.noNewPrivs
-	if f.user != "" {
+	if f.userSet {
 		uid, gid, err := specconv.ParseUser(f.user)
 		if err != nil {
 			return fmt.Errorf("--user: %w", err)
