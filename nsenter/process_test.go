@@ -82,27 +82,27 @@ func TestSyscallPassesItsArguments(t *testing.T) {
 	}
 }
 
-// A directory that is not below the root, such as one that only a leaked fd still leads to, is no cwd (CVE-2024-21626).
-func TestChdirMustStayInside(t *testing.T) {
-	gone := t.TempDir() + "/gone"
-	if err := os.Mkdir(gone, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	leak := open(t, gone, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err := os.Remove(gone); err != nil {
-		t.Fatal(err)
-	}
+// A directory that only a leaked fd leads to is no cwd (CVE-2024-21626), nor is one outside of the root.
+func TestChdirStaysInside(t *testing.T) {
+	outside := tree(t, "dir d")
+	leak := open(t, outside, unix.O_RDONLY|unix.O_DIRECTORY)
+	root := tree(t, "dir in", "file f", "link out → "+outside, "link up → ../../../../../../..", "link loop → loop")
 	for _, lenient := range []uint64{0, 1} {
-		r := startStage(t, leak)
-		r.send(Simple(OpChdir, "", "", []uint64{lenient}, "/proc/self/fd/3"))
-		if got, want := r.refused(), (failure{0, unix.ENOENT, "chdir outside of the root", "/proc/self/fd/3"}); got != want {
-			t.Errorf("%+v, want %+v", got, want)
+		for path, want := range map[string]unix.Errno{
+			outside: unix.ENOENT, "/out/d": unix.ENOENT, "/up/tmp": unix.ENOENT, "/in/../../../tmp": unix.ENOENT, "/none": unix.ENOENT, "/f": unix.ENOTDIR, "/loop": unix.ELOOP, "": unix.ENOENT,
+		} {
+			if got := inRoot(t, root, Simple(OpChdir, "", "", []uint64{lenient}, path)); got != (failure{1, want, "chdir", path}) {
+				t.Errorf("%s: %+v, want %v", path, got, want)
+			}
 		}
-	}
-	r := startStage(t)
-	r.send(Simple(OpChdir, "", "", []uint64{1}, gone))
-	if got, want := r.refused(), (failure{0, unix.ENOENT, "chdir", gone}); got != want {
-		t.Errorf("%+v, want %+v", got, want)
+		for _, path := range []string{"/proc/self/fd/3", "/proc/self/fd/3/d", "/proc/self/cwd", "/proc/thread-self/root"} {
+			r := startStage(t, leak)
+			r.send(Take(OpRoot, "", "", Source{}, 0), Simple(OpChdir, "", "", []uint64{lenient}, path))
+			r.feed(open(t, "/", unix.O_PATH))
+			if got := r.refused(); got != (failure{1, unix.ELOOP, "chdir", path}) {
+				t.Errorf("%s: %+v", path, got)
+			}
+		}
 	}
 }
 
@@ -110,9 +110,11 @@ func TestChdirOnce(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	r := startStage(t)
 	r.send(append([]Step{
+		Take(OpRoot, "", "", Source{}, 0),
 		Simple(OpChdir, "", "", []uint64{1}, first),
 		Simple(OpChdir, "", "", []uint64{0}, second), // as the user: only if root could not
 	}, program(t)...)...)
+	r.feed(open(t, "/", unix.O_PATH))
 	want(t, r.runs(), "cwd", first)
 }
 

@@ -225,9 +225,11 @@ func TestStageBecomesTheProgram(t *testing.T) {
 	dir := t.TempDir()
 	r := startStage(t)
 	r.send(append([]Step{
+		Take(OpRoot, "", "", Source{}, 0),
 		Syscall("", "umask", unix.SYS_UMASK, Num(0o027)),
 		Simple(OpChdir, "", "", []uint64{0}, dir),
 	}, program(t, "A=1", "B=")...)...)
+	r.feed(open(t, "/", unix.O_PATH))
 	r.hear(MsgReady)
 	r.say(MsgGo, 0, "HOME=/home/x")
 	all := r.printed()
