@@ -156,6 +156,12 @@ func (b *Bundle) RT(args ...string) *Result {
 	return Exec(b.t, nil, b.Command(args...)...)
 }
 
+// RTWith is RT with a function that, if not nil, changes the command before it starts.
+func (b *Bundle) RTWith(edit func(*exec.Cmd), args ...string) *Result {
+	b.t.Helper()
+	return Exec(b.t, edit, b.Command(args...)...)
+}
+
 // Command is the command line of the runtime with the bundle's root and global options.
 func (b *Bundle) Command(args ...string) []string {
 	b.t.Helper()
