@@ -42,18 +42,18 @@ func cEnum(t *testing.T, file, head string) (names []string, values map[string]u
 }
 
 func TestOperationsAreThoseOfTheStage(t *testing.T) {
-	names, values := cEnum(t, "stage.h", "enum op {")
-	for _, name := range names {
-		n := values[name]
-		if name == "OP_COUNT" {
-			if n != uint64(opCount) {
-				t.Errorf("the stage has %d operations, Go has %d", n, opCount)
-			}
-			continue
-		}
-		if want := strings.ToLower(strings.TrimPrefix(name, "OP_")); Op(n).String() != want {
-			t.Errorf("operation %d is %s in Go and %s in the stage", n, Op(n), want)
-		}
+	text, err := os.ReadFile("stage.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "#define OPERATIONS(X)")
+	list, _, _ = strings.Cut(list, "\n\n")
+	var names []string
+	for _, m := range regexp.MustCompile(`X\((\w+)\)`).FindAllStringSubmatch(list, -1) {
+		names = append(names, m[1])
+	}
+	if diff := cmp.Diff(opNames[:], names); diff != "" {
+		t.Errorf("Go (-) and C (+) differ:\n%s", diff)
 	}
 	if got := Op(200).String(); got != "op 200" {
 		t.Errorf("an unknown operation prints as %q", got)

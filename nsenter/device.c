@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/mount.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 int op_mkdir(const struct step *s)
@@ -100,10 +98,10 @@ static int cover_console(int slave, const char *path)
 
 	if (target < 0)
 		return -1;
-	copy = (int)syscall(SYS_open_tree, slave, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	copy = clone_tree(slave, 0);
 	if (copy < 0)
 		return failed("open_tree", path);
-	if (syscall(SYS_move_mount, copy, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (attach_mount(copy, target) < 0)
 		return failed("move_mount", path);
 	close(copy);
 	return close(target);

@@ -25,12 +25,12 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
 /* n[1] of OP_MOUNT and OP_TREE */
 enum { COPY_UP = 1, INHERIT_MODE = 2, REAL_DIRECTORY = 4, ON_PROC = 8, LEGACY = 16 };
 
-static int attach(int mount_fd, int target)
+int attach_mount(int mount_fd, int target)
 {
 	return (int)syscall(SYS_move_mount, mount_fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-static int clone_tree(int fd, unsigned flags)
+int clone_tree(int fd, unsigned flags)
 {
 	return (int)syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 }
@@ -212,7 +212,7 @@ int op_mount(const struct step *s)
 		return keep((int)s->n[2] - 1, fd), 0;
 	if ((s->n[1] & COPY_UP) && copy_up(target, fd) < 0)
 		return failed("copy up", s->s[3].p);
-	if (attach(fd, target) < 0)
+	if (attach_mount(fd, target) < 0)
 		return failed("move_mount", s->s[3].p);
 	keep(SLOT_LAST, fd);
 	return close(target);
@@ -231,7 +231,7 @@ int op_tree(const struct step *s)
 	target = mount_target(s->s[0].p, sb.st_mode & S_IFMT, s->n[1]);
 	if (target < 0)
 		return -1;
-	if (attach(tree, target) < 0)
+	if (attach_mount(tree, target) < 0)
 		return failed("move_mount", s->s[0].p);
 	keep(SLOT_LAST, tree);
 	return close(target);
@@ -297,7 +297,7 @@ int op_root(const struct step *s)
 		return failed("open", s->s[0].p);
 	if (s->s[0].len > 1 && !same_directory(at, tree))
 		return errno = ESTALE, failed("open", s->s[0].p);
-	if (attach(tree, at) < 0)
+	if (attach_mount(tree, at) < 0)
 		return failed("move_mount", s->s[0].p);
 	return close(at);
 }
@@ -329,7 +329,7 @@ static int cover(int slot, int target, const char *path)
 
 	if (fd < 0)
 		return failed("open_tree", path);
-	moved = attach(fd, target);
+	moved = attach_mount(fd, target);
 	if (attached[slot])
 		close(fd);
 	attached[slot] = 1;
@@ -362,7 +362,7 @@ int op_readonly(const struct step *s)
 		return failed("open_tree", s->s[0].p);
 	if (set_attributes(copy, 0, MOUNT_ATTR_RDONLY, 0, 0) < 0)
 		return failed("mount_setattr", s->s[0].p);
-	if (attach(copy, target) < 0)
+	if (attach_mount(copy, target) < 0)
 		return failed("move_mount", s->s[0].p);
 	close(copy);
 	return close(target);

@@ -16,17 +16,8 @@
 
 struct stage st;
 
-static const struct operation { int (*run)(const struct step *); } operations[OP_COUNT] = {
-	[OP_SYSCALL] = {op_syscall}, [OP_SETNS] = {op_setns}, [OP_ASK] = {op_ask}, [OP_CLONE] = {op_clone},
-	[OP_ATTACH] = {op_attach}, [OP_ROOT] = {op_root}, [OP_MOUNT] = {op_mount}, [OP_TREE] = {op_tree},
-	[OP_SETATTR] = {op_setattr}, [OP_MKDIR] = {op_mkdir}, [OP_MKNOD] = {op_mknod}, [OP_SYMLINK] = {op_symlink},
-	[OP_MASK] = {op_mask}, [OP_READONLY] = {op_readonly}, [OP_CONSOLE] = {op_console}, [OP_PIVOT] = {op_pivot},
-	[OP_PROCWRITE] = {op_procwrite}, [OP_LOOPBACK] = {op_loopback}, [OP_SLOT] = {op_slot}, [OP_STDIO] = {op_stdio},
-	[OP_PASSWD] = {op_passwd}, [OP_BOUNDING] = {op_bounding}, [OP_AMBIENT] = {op_ambient},
-	[OP_SECCOMP] = {op_seccomp}, [OP_CHDIR] = {op_chdir}, [OP_HOOK] = {op_hook}, [OP_LOOKUP] = {op_lookup},
-	[OP_WAIT] = {op_wait}, [OP_EXEC] = {op_exec}, [OP_RECONFIGURE] = {op_reconfigure},
-	[OP_UNSHARE] = {op_unshare},
-};
+#define AS_ENTRY(name) op_##name,
+static int (*const operations[OP_COUNT])(const struct step *) = {OPERATIONS(AS_ENTRY)};
 
 static uint64_t now(void)
 {
@@ -54,9 +45,9 @@ static int run_step(const struct step *s)
 	uint64_t start = st.trace ? now() : 0;
 
 	st.step = s->index;
-	if (st.guessed && s->op != OP_UNSHARE)
+	if (st.guessed && s->op != OP_unshare)
 		return errno = EPROTO, failed("run", "a plan that does not begin with unshare");
-	if (operations[s->op].run(s) < 0)
+	if (operations[s->op](s) < 0)
 		return -1;
 	return st.trace ? send_message(MSG_TRACE, (int32_t)((now() - start) / 1000), "", 0, -1) : 0;
 }

@@ -16,13 +16,19 @@
 
 enum { MAX_NUM = 8, MAX_TEXT = 6, MAX_FDS = 16, MESSAGE_TEXT = 4096 };
 
-/* Operations, in the order of the Go constants (a Go test compares the names). */
-enum op {
-	OP_SYSCALL, OP_SETNS, OP_ASK, OP_CLONE, OP_ATTACH, OP_ROOT, OP_MOUNT, OP_TREE,
-	OP_SETATTR, OP_MKDIR, OP_MKNOD, OP_SYMLINK, OP_MASK, OP_READONLY, OP_CONSOLE, OP_PIVOT,
-	OP_PROCWRITE, OP_LOOPBACK, OP_SLOT, OP_STDIO, OP_PASSWD, OP_BOUNDING, OP_AMBIENT,
-	OP_SECCOMP, OP_CHDIR, OP_HOOK, OP_LOOKUP, OP_WAIT, OP_EXEC, OP_RECONFIGURE, OP_UNSHARE, OP_COUNT
-};
+/* The operations, in the order of the Go constants (a Go test compares them): op_NAME runs OP_NAME. */
+#define OPERATIONS(X) \
+	X(syscall) X(setns) X(ask) X(clone) X(attach) X(root) X(mount) X(tree) X(setattr) X(mkdir) \
+	X(mknod) X(symlink) X(mask) X(readonly) X(console) X(pivot) X(procwrite) X(loopback) X(slot) \
+	X(stdio) X(passwd) X(bounding) X(ambient) X(seccomp) X(chdir) X(hook) X(lookup) X(wait) X(exec) \
+	X(reconfigure) X(unshare)
+
+struct step;
+
+#define AS_NUMBER(name) OP_##name,
+#define AS_FUNCTION(name) int op_##name(const struct step *s);
+enum op { OPERATIONS(AS_NUMBER) OP_COUNT };
+OPERATIONS(AS_FUNCTION)
 
 /* Messages. The Go side has the same numbers and checks who may say what when. */
 enum message_type {
@@ -92,37 +98,7 @@ int open_in_root(const char *unsafe_path, int flags);
 int make_target(const char *unsafe_path, mode_t type);
 int make_parent(const char *unsafe_path, char name[256]);
 
-/* One function per operation. */
-int op_setns(const struct step *s);
-int op_ask(const struct step *s);
-int op_clone(const struct step *s);
-int op_attach(const struct step *s);
-int op_root(const struct step *s);
-int op_mount(const struct step *s);
-int op_tree(const struct step *s);
-int op_setattr(const struct step *s);
-int op_mkdir(const struct step *s);
-int op_mknod(const struct step *s);
-int op_symlink(const struct step *s);
-int op_mask(const struct step *s);
-int op_readonly(const struct step *s);
-int op_console(const struct step *s);
-int op_pivot(const struct step *s);
-int op_procwrite(const struct step *s);
-int op_loopback(const struct step *s);
-int op_slot(const struct step *s);
-int op_stdio(const struct step *s);
-int op_passwd(const struct step *s);
-int op_bounding(const struct step *s);
-int op_ambient(const struct step *s);
-int op_seccomp(const struct step *s);
-int op_chdir(const struct step *s);
-int op_hook(const struct step *s);
-int op_lookup(const struct step *s);
-int op_wait(const struct step *s);
-int op_exec(const struct step *s);
-int op_reconfigure(const struct step *s);
-int op_unshare(const struct step *s);
+/* namespace.c, stage.c */
 void guess_namespaces(void);
 int close_foreign(void);
 int op_syscall(const struct step *s);
@@ -131,6 +107,10 @@ int op_syscall(const struct step *s);
 extern int early_channel, early_pid;
 void prepare_go(int argc, char **argv);
 int exec_sealed(int channel, const char *hint);
+
+/* mount.c */
+int attach_mount(int mount_fd, int target);
+int clone_tree(int fd, unsigned flags);
 
 /* copyup.c */
 int copy_up(int from, int to);
