@@ -230,6 +230,9 @@ func (p *planner) seal() {
 		*s = append(*s, nsenter.Setattr("root.readonly", "make the root read-only", nsenter.SlotRoot, unix.MOUNT_ATTR_RDONLY, 0, 0, false))
 	}
 	if t, recursive := propagationType(p.rootfsPropagation()); t != 0 && p.facts.OwnMounts {
+		// What is mounted has it already (defaultPropagation), or what its own options say: "rshared" under an
+		// "rslave" root stays so. Only sharing is left to do for all, as the root was private until now.
+		recursive = recursive && t == unix.MS_SHARED
 		*s = append(*s, nsenter.Setattr("linux.rootfsPropagation", "make the root "+p.rootfsPropagation(), nsenter.SlotRoot, 0, 0, t, recursive))
 	}
 }
