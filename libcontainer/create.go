@@ -33,6 +33,7 @@ type birth struct {
 	undo   []func()
 	parked bool
 
+	batch    []int            // opened for the stage, not yet sent
 	early    *nsenter.Message // heard before it was its turn
 	inCgroup bool             // the cgroup has been made
 	settled  bool             // init is in the record

@@ -30,55 +30,73 @@ type TraceRow struct {
 // answers each question, in the plan's order and no other. The stage is treated
 // as hostile: a message that the plan does not call for now ends the birth.
 func (b *birth) serve() error {
-	var batch []int
-	flush := func() error {
-		err := b.feed(batch)
-		batch = batch[:0]
-		return err
-	}
 	for _, s := range b.plan.Steps {
-		if s.Feed.Kind != nsenter.NoSource {
-			if s.Feed.IDMap != nil { // needs init's user namespace, so what comes before must have happened
-				if err := flush(); err != nil {
-					return err
-				}
-				if err := b.awaitBirth(); err != nil {
-					return err
-				}
-			}
-			if s.Feed.InCgroup || s.Feed.Kind == nsenter.CgroupTasks {
-				if err := errors.Join(flush(), b.makeCgroup()); err != nil {
-					return err
-				}
-			}
-			fd, err := b.open(s.Feed)
-			if err != nil {
-				flush()
-				return fmt.Errorf("%s: %s: %w", s.From, s.What, err)
-			}
-			batch = append(batch, fd)
+		if err := b.supply(s); err != nil {
+			return err
 		}
-		if q, asks := question(s); asks || len(batch) == nsenter.MaxFDs {
-			if err := flush(); err != nil {
-				return err
-			}
-			if !asks {
-				continue
-			}
-			if q != nsenter.AskTime && q != nsenter.AskUserMap { // these come before init or its cgroup
-				if err := b.settle(); err != nil {
-					return err
-				}
-			}
-			if err := b.answer(q, s.Op == nsenter.OpWait); err != nil {
-				return err
-			}
-			if s.Op == nsenter.OpWait {
-				return nil
-			}
+		q, asks := question(s)
+		if !asks {
+			continue
+		}
+		if err := b.beforeAnswer(q); err != nil {
+			return err
+		}
+		if err := b.answer(q, s.Op == nsenter.OpWait); err != nil {
+			return err
+		}
+		if s.Op == nsenter.OpWait {
+			return nil
 		}
 	}
 	return errors.New("the plan does not wait for start")
+}
+
+// supply opens what a step takes and sends it on, a batch at a time: few fds are
+// open here at once, however many mounts there are.
+func (b *birth) supply(s nsenter.Step) error {
+	if s.Feed.Kind == nsenter.NoSource {
+		return nil
+	}
+	if err := b.beforeOpening(s.Feed); err != nil {
+		return err
+	}
+	fd, err := b.open(s.Feed)
+	if err != nil {
+		b.flush()
+		return fmt.Errorf("%s: %s: %w", s.From, s.What, err)
+	}
+	b.batch = append(b.batch, fd)
+	if len(b.batch) == nsenter.MaxFDs {
+		return b.flush()
+	}
+	return nil
+}
+
+// beforeOpening brings about what a source needs: init's user namespace for an
+// id-mapped tree, the cgroup for what is part of it. The stage gets first what
+// it can go on with meanwhile.
+func (b *birth) beforeOpening(s nsenter.Source) error {
+	if s.IDMap != nil {
+		if err := errors.Join(b.flush(), b.awaitBirth()); err != nil {
+			return err
+		}
+	}
+	if s.InCgroup || s.Kind == nsenter.CgroupTasks {
+		return errors.Join(b.flush(), b.makeCgroup())
+	}
+	return nil
+}
+
+// beforeAnswer: what the stage needs to get to the question, and what we can do
+// until it is there. Two questions come before init or its cgroup.
+func (b *birth) beforeAnswer(q nsenter.Question) error {
+	if err := b.flush(); err != nil {
+		return err
+	}
+	if q == nsenter.AskTime || q == nsenter.AskUserMap {
+		return nil
+	}
+	return b.settle()
 }
 
 func question(s nsenter.Step) (nsenter.Question, bool) {
@@ -93,15 +111,16 @@ func question(s nsenter.Step) (nsenter.Question, bool) {
 	return 0, false
 }
 
-// feed hands fds over and closes them here: few are open at a time, however many mounts there are.
-func (b *birth) feed(fds []int) error {
-	if len(fds) == 0 {
+// flush hands the batch over and closes it here.
+func (b *birth) flush() error {
+	if len(b.batch) == 0 {
 		return nil
 	}
-	err := b.stage.Send(nsenter.MsgFDs, 0, "", fds...)
-	for _, fd := range fds {
+	err := b.stage.Send(nsenter.MsgFDs, 0, "", b.batch...)
+	for _, fd := range b.batch {
 		unix.Close(fd)
 	}
+	b.batch = b.batch[:0]
 	return b.lastWord(err)
 }
 
