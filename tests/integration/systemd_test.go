@@ -1,0 +1,356 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"rt/tests/rttest"
+)
+
+// scoped is a bundle whose cgroup is a scope of systemd's; unit and cgroup are the scope's name and path.
+func scoped(t *testing.T) (b *rttest.Bundle, unit, cgroup string) {
+	t.Helper()
+	rttest.NeedSystemd(t)
+	b = rttest.New(t)
+	b.Flags = []string{"--systemd-cgroup"}
+	b.Spec.Linux.CgroupsPath = "rttest-a.slice:rt:" + b.ID
+	unit = "rt-" + b.ID + ".scope"
+	return b, unit, "/rttest.slice/rttest-a.slice/" + unit
+}
+
+func stateThere(t *testing.T, s *rttest.Systemd, b *rttest.Bundle) (state rttest.State) {
+	t.Helper()
+	res := s.RT(b, "state", b.ID).OK()
+	if err := json.Unmarshal([]byte(res.Stdout), &state); err != nil {
+		t.Fatalf("%v: %s", err, res)
+	}
+	return state
+}
+
+// A container's life in a scope, by the manager's own socket and by the message bus.
+func TestSystemdLifecycle(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	for _, way := range []string{"own socket", "bus"} {
+		if way == "bus" {
+			if err := os.Remove(s.Root("/run/systemd/private")); err != nil {
+				t.Fatal(err)
+			}
+			s.Exec("busctl", "list").OK() // starts it
+		}
+		b, unit, cgroup := scoped(t)
+		b.Sh("cat /proc/self/cgroup; sleep 1000")
+		b.Spec.Annotations = map[string]string{
+			"org.systemd.property.TimeoutStopSec": "uint64 17",
+			"org.systemd.property.Description":    "'hello'",
+		}
+		s.Launch(b, "create").OK()
+		got := s.Show(unit)
+		for name, want := range map[string]string{
+			"Id": unit, "Slice": "rttest-a.slice", "ControlGroup": cgroup, "ActiveState": "active", "Transient": "yes",
+			"Delegate": "yes", "Description": "hello", "TimeoutStopUSec": "17s", "DefaultDependencies": "no",
+			"CPUAccounting": "yes", "MemoryAccounting": "yes", "TasksAccounting": "yes", "IOAccounting": "yes",
+			"CollectMode": "inactive-or-failed",
+		} {
+			if got[name] != want {
+				t.Errorf("%s: %s=%s, want %s", way, name, got[name], want)
+			}
+		}
+		if state := stateThere(t, s, b); state.Status != "created" {
+			t.Errorf("%s: %+v", way, state)
+		}
+		s.RT(b, "start", b.ID).OK()
+		rttest.Eventually(t, "the container says where it is", func() bool { return strings.Contains(b.Output(), "0::"+cgroup+"\n") })
+		s.RT(b, "pause", b.ID).OK()
+		if state := stateThere(t, s, b); state.Status != "paused" {
+			t.Errorf("%s: %+v", way, state)
+		}
+		s.RT(b, "resume", b.ID).OK()
+		s.RT(b, "kill", b.ID, "KILL").OK()
+		rttest.Eventually(t, "the container has stopped", func() bool { return stateThere(t, s, b).Status == "stopped" })
+		s.RT(b, "delete", b.ID).OK()
+		s.Gone(unit, cgroup)
+	}
+}
+
+// In the foreground: the status comes back and nothing stays. Sub-cgroups and processes left behind go with it.
+func TestSystemdRun(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	b.Drop(specs.PIDNamespace)
+	b.Spec.Linux.Namespaces = append(b.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	b.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup"})
+	b.Sh(`cd /sys/fs/cgroup && mkdir -p sub/sub && (echo 0 >sub/sub/cgroup.procs; exec sleep 1000 </dev/null >/dev/null 2>&1) & sleep 0.2; cat /proc/self/cgroup; exit 7`)
+	if res := s.Launch(b, "run").Exits(7); !strings.HasSuffix(res.Stdout, "0::/\n") {
+		t.Errorf("not at the root of its cgroup namespace: %s", res)
+	}
+	s.Gone(unit, cgroup)
+}
+
+// systemd reads its units again: devices stay as they were, allowed and refused.
+func TestSystemdDaemonReload(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	rttest.Need(t, rttest.File("/dev/fuse"), rttest.File("/dev/autofs")) // which any root may open, but for device rules
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	device := func(name string, minor int64) specs.LinuxDevice {
+		return specs.LinuxDevice{Path: "/dev/" + name, Type: "c", Major: 10, Minor: minor}
+	}
+	b.Spec.Linux.Devices = []specs.LinuxDevice{device("allowed", 229), device("refused", 235)}
+	b.Spec.Linux.Resources.Devices = append(b.Spec.Linux.Resources.Devices,
+		specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr(int64(10)), Minor: ptr(int64(229)), Access: "rw"})
+	b.Args("sleep", "1000")
+	s.Launch(b, "run", "--detach").OK()
+	check := func(when string) {
+		t.Helper()
+		const probe = `echo >/dev/null && : <>/dev/allowed && echo open; (: </dev/refused) 2>/dev/null || echo shut; cat /proc/self/cgroup`
+		res := s.RT(b, "exec", b.ID, "sh", "-c", probe).OK()
+		if !strings.HasPrefix(res.Stdout, "open\nshut\n") || !strings.Contains(res.Stdout, "0::"+cgroup+"\n") {
+			t.Errorf("%s: %s", when, res)
+		}
+	}
+	check("before")
+	for range 2 {
+		s.Exec("systemctl", "daemon-reload").OK()
+		check("after a daemon-reload")
+	}
+	s.Exec("systemctl", "set-property", "--runtime", unit, "TasksMax=1000").OK()
+	check("after set-property")
+	s.Exec("systemctl", "daemon-reexec").OK()
+	check("after systemd started anew")
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+}
+
+// A create that is killed leaves nothing that delete --force does not remove.
+func TestSystemdKilledCreate(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	mark := filepath.Join(b.Dir, "mark")
+	b.Spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo $PPID >" + mark + "; exec sleep 1000"}}}}
+	cmd := s.Background(b, "create")
+	rttest.Eventually(t, "the hook runs", func() bool { text, err := os.ReadFile(mark); return err == nil && len(text) > 0 })
+	if _, err := os.Stat(s.Cgroup(cgroup)); err != nil {
+		t.Errorf("no scope while the container is made: %v", err)
+	}
+	text, _ := os.ReadFile(mark)
+	s.Exec("kill", "-KILL", strings.TrimSpace(string(text))).OK()
+	_ = cmd.Wait()
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+}
+
+// A unit that has failed is forgotten: by delete, and by create when one of its name is in the way.
+func TestSystemdResetFailed(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	b.Args("sleep", "1000")
+	b.Spec.Annotations = map[string]string{
+		"org.systemd.property.RuntimeMaxSec": "uint64 1",
+		"org.systemd.property.KillSignal":    "9", // an init without a handler for it does not hear SIGTERM
+		"org.systemd.property.CollectMode":   "'inactive'",
+	}
+	fail := func() {
+		t.Helper()
+		s.Launch(b, "run", "--detach").OK()
+		rttest.Eventually(t, "the scope fails", func() bool { return s.Show(unit)["ActiveState"] == "failed" })
+	}
+	fail()
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+
+	fail()
+	if err := os.RemoveAll(filepath.Join(b.Root, b.ID)); err != nil { // now nobody but systemd knows of it
+		t.Fatal(err)
+	}
+	b.Spec.Annotations = nil
+	s.Launch(b, "create").OK()
+	if state := s.Show(unit)["ActiveState"]; state != "active" {
+		t.Errorf("after the second create: %s", state)
+	}
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+}
+
+// What cannot be is an error that names the field, and leaves nothing.
+func TestSystemdErrors(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	for name, test := range map[string]struct {
+		edit  func(*specs.Spec)
+		words []string
+	}{
+		"a path of cgroupfs": {func(s *specs.Spec) { s.Linux.CgroupsPath = "/a/b" }, []string{"linux.cgroupsPath", "slice:prefix:name"}},
+		"no slice":           {func(s *specs.Spec) { s.Linux.CgroupsPath = "a:b:c" }, []string{"linux.cgroupsPath", ".slice"}},
+		"no value": {func(s *specs.Spec) { s.Annotations = map[string]string{"org.systemd.property.TasksMax": "many"} },
+			[]string{"annotations[", "org.systemd.property.TasksMax", "many"}},
+		"no property": {func(s *specs.Spec) { s.Annotations = map[string]string{"org.systemd.property.NoSuch": "true"} },
+			[]string{"annotations[", "org.systemd.property.NoSuch", "systemd StartTransientUnit"}},
+		"wrong type": {func(s *specs.Spec) { s.Annotations = map[string]string{"org.systemd.property.KillSignal": "'x'"} },
+			[]string{"systemd StartTransientUnit"}},
+	} {
+		b, unit, cgroup := scoped(t)
+		test.edit(b.Spec)
+		if res := s.Launch(b, "create").FailsNaming(test.words...); strings.Count(res.Stderr, "\n") > 1 {
+			t.Errorf("%s: %s", name, res)
+		}
+		s.Soon(unit, cgroup)
+	}
+	if missing := rttest.UnifiedController("memory")(); missing != "" {
+		b, unit, cgroup := scoped(t)
+		b.Spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}
+		s.Launch(b, "create").FailsNaming("linux.resources.memory.limit", "memory controller not available")
+		s.Gone(unit, cgroup)
+	}
+}
+
+// A unit in use is nobody else's.
+func TestSystemdUnitInUse(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	b.Args("sleep", "1000")
+	s.Launch(b, "run", "--detach").OK()
+	second, _, _ := scoped(t)
+	second.Spec.Linux.CgroupsPath = b.Spec.Linux.CgroupsPath
+	s.Launch(second, "create").FailsNaming(unit)
+	s.RT(second, "delete", "--force", second.ID).OK()
+	if state := stateThere(t, s, b); state.Status != "running" {
+		t.Errorf("the first one: %+v", state)
+	}
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+}
+
+// Without a path there are defaults; a name that ends in .slice is a slice.
+func TestSystemdNames(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, unit, _ := scoped(t)
+	slice := "rttest" + strconv.Itoa(os.Getpid()) + ".slice"
+	for path, want := range map[string]string{
+		"":                    "/system.slice/" + unit,
+		"::x+y":               `/system.slice/x\x2by.scope`,
+		"-.slice:p:n":         "/p-n.scope",
+		"any.slice::" + slice: "/" + slice,
+	} {
+		b.Spec.Linux.CgroupsPath = path
+		b.Args("cat", "/proc/self/cgroup")
+		if res := s.Launch(b, "run").OK(); !strings.HasSuffix(res.Stdout, "0::"+want+"\n") {
+			t.Errorf("%q: %s, want %s", path, res, want)
+		}
+		s.Gone(filepath.Base(want), want)
+	}
+}
+
+// Limits are the unit's properties and in the cgroup's files, before and after systemd reads its units again.
+func TestSystemdLimits(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	rttest.Need(t, rttest.UnifiedController("memory"), rttest.UnifiedController("pids"), rttest.UnifiedController("cpu"))
+	s := rttest.StartSystemd(t)
+	b, unit, cgroup := scoped(t)
+	b.Args("sleep", "1000")
+	r := b.Spec.Linux.Resources
+	r.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}
+	r.Pids = &specs.LinuxPids{Limit: ptr(int64(1))}
+	r.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(100000)), Shares: ptr(uint64(512))}
+	s.Launch(b, "run", "--detach").OK()
+	check := func(tasks string) {
+		t.Helper()
+		got := s.Show(unit)
+		for name, want := range map[string]string{"MemoryMax": "67108864", "TasksMax": tasks, "CPUQuotaPerSecUSec": "500ms", "CPUWeight": "59"} {
+			if got[name] != want {
+				t.Errorf("%s=%s, want %s", name, got[name], want)
+			}
+		}
+		for file, want := range map[string]string{"memory.max": "67108864", "pids.max": tasks, "cpu.max": "50000 100000", "cpu.weight": "59"} {
+			if text, err := os.ReadFile(s.Cgroup(cgroup + "/" + file)); strings.TrimSpace(string(text)) != want {
+				t.Errorf("%s holds %q (%v), want %s", file, text, err, want)
+			}
+		}
+	}
+	check("1")
+	s.Exec("systemctl", "daemon-reload").OK()
+	check("1")
+	s.RT(b, "update", "--pids-limit", "20", b.ID).OK()
+	check("20")
+	s.Exec("systemctl", "daemon-reload").OK()
+	check("20")
+	s.RT(b, "delete", "--force", b.ID).OK()
+	s.Gone(unit, cgroup)
+}
+
+// No systemd at all: rt says so and makes the cgroup itself; the limits hold.
+func TestSystemdUnreachable(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "--systemd-cgroup without systemd")
+	b := rttest.New(t).Args("cat", "/proc/self/cgroup")
+	b.Flags = []string{"--systemd-cgroup"}
+	slice := strings.ReplaceAll(rttest.CgroupParent()[1:], "-", "_") + ".slice"
+	b.Spec.Linux.CgroupsPath = slice + ":rt:x"
+	res := b.Run().OK()
+	for _, word := range []string{"systemd is not reachable", "/run/systemd/private", "cgroupfs"} {
+		if !strings.Contains(res.Stderr, word) {
+			t.Errorf("no %q: %s", word, res)
+		}
+	}
+	if !strings.Contains(res.Stdout, "/"+slice+"/rt-x.scope\n") {
+		t.Errorf("in another cgroup: %s", res)
+	}
+	matches, _ := filepath.Glob("/sys/fs/cgroup/*/" + slice)
+	for _, dir := range matches {
+		_ = unix.Rmdir(dir)
+	}
+}
+
+// An ordinary user's container is a scope of the user's own manager. As with Podman, the user is root of a user namespace. The
+// process comes from outside of that manager's cgroup: it asks the system's manager to move it, by the message bus.
+func TestSystemdUser(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	const uid = 1 // daemon: systemd wants a user that exists
+	b, unit, _ := scoped(t)
+	// A user may mount a procfs only where the one outside is whole, and here /proc/sys is read-only.
+	b.Spec.Mounts, b.Spec.Linux.MaskedPaths, b.Spec.Linux.ReadonlyPaths = nil, nil, nil
+	b.Mount(specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs"})
+	b.Args("sleep", "1000")
+	b.WriteConfig()
+	b.Root = "/run/user/1/rt"
+	user := func(args ...string) *rttest.Result { return s.ExecAs(uid, args...) }
+	disguised := func(args ...string) *rttest.Result {
+		return user(append([]string{"unshare", "--user", "--map-root-user", "--mount"}, b.Command(args...)...)...)
+	}
+	disguised("run", "--detach", "--bundle", b.Dir, b.ID).OK()
+	show := user("systemctl", "--user", "show", "--property", "ControlGroup", "--property", "ActiveState", unit).OK()
+	cgroup := "/user.slice/user-1.slice/user@1.service/rttest.slice/rttest-a.slice/" + unit
+	if !strings.Contains(show.Stdout, "ControlGroup="+cgroup+"\n") || !strings.Contains(show.Stdout, "ActiveState=active\n") {
+		t.Errorf("the unit: %s", show)
+	}
+	if text, err := os.ReadFile(s.Cgroup(cgroup + "/cgroup.procs")); err != nil || len(text) == 0 {
+		t.Errorf("nobody in the scope: %q, %v", text, err)
+	}
+	disguised("delete", "--force", b.ID).OK()
+	if _, err := os.Stat(s.Cgroup(cgroup)); err == nil {
+		t.Errorf("%s is still there", cgroup)
+	}
+}
