@@ -57,13 +57,13 @@ rt exec --tty --user 1000:1000 --env TERM=xterm web1 sh`,
 			&cli.BoolFlag{Name: "ignore-paused", Usage: "do so even if the container is paused: the process then waits for resume", Destination: &o.IgnorePaused, DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
-			a.failure = 255
 			least := 2
 			if f.process != "" {
 				least = 1
 			}
 			f.userSet, f.about = c.IsSet("user"), aboutProcess(c)
 			return a.action(least, -1, func(c *cli.Context) error {
+				a.failure = 255 // unlike any status of rt's other commands, as scripts know it from runc
 				id := c.Args().First()
 				if err := a.exec(id, c.Args().Slice()[1:], &f, o); err != nil {
 					return fmt.Errorf("exec %s: %w", id, err)
