@@ -15,7 +15,7 @@ main() {
 	work=$(mktemp -d)
 	trap 'sweep; rmdir "$work"' EXIT
 	export -f tour step run show seen fail bundle edit make_image checksum \
-		isolation cpu cpu_time memory overlay plan nothing_left
+		isolation visit cpu cpu_time memory overlay plan nothing_left
 	unshare --mount --pid --fork --mount-proc --kill-child bash -euo pipefail -c tour
 }
 
@@ -24,6 +24,7 @@ tour() {
 	cd "$work"
 	make_image
 	isolation
+	visit
 	cpu
 	memory
 	overlay
@@ -91,6 +92,23 @@ isolation() {
 	grep -q 'proc /proc proc ' own/out || fail "it has no /proc of its own"
 	test "$(hostname)" != tour || fail "the machine was renamed"
 	seen "the container is called tour, the machine still $(hostname); its shell is PID 1; its root is the machine's user 100000"
+}
+
+visit() {
+	step "A process that joins it later sits in the same namespaces"
+	bundle home <<<'exec sleep 1000'
+	show run -d -b home home </dev/null
+	local pid kind inside=0
+	pid=$(run state home | jq .pid)
+	show exec home sh -c 'for n in /proc/self/ns/*; do echo "${n##*/} $(readlink "$n")"; done' | tee home/out
+	for kind in "/proc/$pid/ns/"*; do
+		kind=${kind##*/}
+		grep -qxF "$kind $(readlink "/proc/$pid/ns/$kind")" home/out || fail "its $kind namespace is not the container's"
+		test "$(readlink "/proc/self/ns/$kind")" = "$(readlink "/proc/$pid/ns/$kind")" || inside=$((inside + 1))
+	done
+	test $inside -ge 5 || fail "only $inside namespaces are not the machine's"
+	show delete -f home
+	seen "all are those of process $pid, the container's first; $inside of them are not the machine's"
 }
 
 # cpu_time PID gives the user and system time that a process has used, in ms.

@@ -69,14 +69,15 @@ func median(t []float64) float64 {
 	return t[len(t)/2]
 }
 
-// timeState times `state` of a container that runs.
-func timeState(peers []peer, runs int) ([]row, error) {
+// timedInside times a verb on a container that runs.
+func timedInside(peers []peer, runs int, r row, verb string, args ...string) ([]row, error) {
 	for _, p := range peers {
 		if err := p.must("run", "-d", "-b", p.bundles.sleep, "bench-"+p.name); err != nil {
 			return nil, err
 		}
 		defer p.must("delete", "-f", "bench-"+p.name)
 	}
-	return timed(peers, runs, row{what: "`state`", max: map[string]float64{"crun": 1}},
-		func(p peer) job { return job{command: p.line("state", "bench-"+p.name)} })
+	return timed(peers, runs, r, func(p peer) job {
+		return job{command: p.line(append([]string{verb, "bench-" + p.name}, args...)...)}
+	})
 }

@@ -107,7 +107,12 @@ func measures(o options) []measure {
 			return timed(ps, o.runs, row{what: "`--version`", max: map[string]float64{"crun": 1}},
 				func(p peer) job { return job{command: p.line("--version")} })
 		}},
-		{"state", func(ps []peer) ([]row, error) { return timeState(ps, o.runs) }},
+		{"state", func(ps []peer) ([]row, error) {
+			return timedInside(ps, o.runs, row{what: "`state`", max: map[string]float64{"crun": 1}}, "state")
+		}},
+		{"exec true", func(ps []peer) ([]row, error) {
+			return timedInside(ps, o.runs, row{what: "`exec true`", max: map[string]float64{"crun": 0.70, "runc": 0.25}}, "exec", "true")
+		}},
 		{"size of the binary", binarySize},
 		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 0) }},
 		{"smallest memory limit, pids.limit 1", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 1) }},
