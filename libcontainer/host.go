@@ -14,6 +14,7 @@ type host struct {
 	lastCap int
 	keyring bool // the kernel has keyrings
 	kcore   bool
+	noTrees bool // we may not copy mounts of our own namespace
 	userNS  bool // we are in a user namespace ourselves, where mknod is refused even to root
 }
 
@@ -21,6 +22,7 @@ func probeHost() host {
 	h := host{lastCap: lastCapability(), keyring: hasKeyrings()}
 	h.kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
 	h.userNS = inUserNamespace()
+	h.noTrees = !mayOpenTrees(h.userNS)
 	return h
 }
 

@@ -106,6 +106,10 @@ func (c *compiler) cloneSteps() {
 // capability in it but no id until the maps are written.
 func (c *compiler) userSteps() {
 	if c.plan.ns.create&unix.CLONE_NEWUSER != 0 {
+		if c.opts.Rootless {
+			// The maps of an undumpable process belong to root, which rt is not. Nobody else is in our namespaces yet.
+			c.plan.Add(nsenter.Syscall("linux.uidMappings", "be dumpable for the id maps", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(1)))
+		}
 		c.plan.Add(nsenter.Ask("linux.uidMappings", "let rt write the id maps", nsenter.AskUserMap))
 	}
 	c.plan.Add(becomeNamespaceRoot()...)

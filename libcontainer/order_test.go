@@ -203,7 +203,13 @@ func TestOrder(t *testing.T) {
 				}
 			}
 		},
-		"undumpable for good": func(s *steps) { s.count("PR_SET_DUMPABLE 1", call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1), 0, 0) },
+		"dumpable only while an ordinary user's rt writes the id maps": func(s *steps) {
+			for _, at := range s.at(call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)) {
+				if next := s.all[at+1]; next.Op != nsenter.OpAsk || nsenter.Question(next.Num[0]) != nsenter.AskUserMap || !laterBeforeWait(s.all, at, undumpable) {
+					s.t.Errorf("%s: step %d makes the stage dumpable, and that is not for the id maps only", s.name, at)
+				}
+			}
+		},
 	}
 	plans := guests(t)
 	for name, in := range inputs(t) {

@@ -90,7 +90,13 @@ func (c *compiler) compile() (*Plan, error) {
 	if err := c.sysctlSteps(); err != nil {
 		return nil, err
 	}
-	return c.plan, c.processSteps()
+	if err := c.processSteps(); err != nil {
+		return nil, err
+	}
+	if c.host.noTrees {
+		return c.plan, openInside(c.plan.Steps)
+	}
+	return c.plan, nil
 }
 
 func (c *compiler) rootfsFacts() (f rootfs.Facts, err error) {

@@ -16,7 +16,11 @@ func (b *birth) writeUserMap() error {
 		return err
 	}
 	return b.eachMap(func(field, file string, maps []specs.LinuxIDMapping) error {
-		if err := writeFile(file, mapText(maps)); err != nil {
+		write := func() error { return writeFile(file, mapText(maps)) }
+		if os.Geteuid() != 0 {
+			write = func() error { return writeMapAsUser(file, maps) }
+		}
+		if err := write(); err != nil {
 			return fmt.Errorf("%s: %w", field, err)
 		}
 		return nil

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -218,11 +219,53 @@ int op_mount(const struct step *s)
 	return close(target);
 }
 
+/*
+ * A tree of the host's: the next one of the parent, or, where it has no right to
+ * make one (rootless), our own copy of s[1], which our new mount namespace lets
+ * us make. n: -, -, recursive, set, clear, set and clear of the whole tree; s[2]:
+ * pairs of propagation type and recursive.
+ */
+static int host_tree(const struct step *s)
+{
+	uint64_t change[2];
+	int tree;
+
+	if (!s->s[1].len)
+		return take_fd();
+	tree = (int)syscall(SYS_open_tree, AT_FDCWD, s->s[1].p, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (s->n[2] ? AT_RECURSIVE : 0));
+	if (tree < 0)
+		return failed("open_tree", s->s[1].p);
+	for (uint32_t at = 0; at + sizeof(change) <= s->s[2].len; at += sizeof(change)) {
+		memcpy(change, s->s[2].p + at, sizeof(change));
+		if (set_attributes(tree, change[1] ? AT_RECURSIVE : 0, 0, 0, change[0]) < 0)
+			return failed("mount_setattr", s->s[1].p);
+	}
+	if ((s->n[3] || s->n[4]) && set_attributes(tree, 0, s->n[3], s->n[4], 0) < 0)
+		return failed("mount_setattr", s->s[1].p);
+	if ((s->n[5] || s->n[6]) && set_attributes(tree, AT_RECURSIVE, s->n[5], s->n[6], 0) < 0)
+		return failed("mount_setattr", s->s[1].p);
+	return tree;
+}
+
+/* Keeps the next tree in slot n[0]. The one for masks must be the true /dev/null, whoever opened it (CVE-2025-31133). */
+int op_slot(const struct step *s)
+{
+	struct stat sb;
+	int fd = host_tree(s);
+
+	if (fd < 0)
+		return -1;
+	if (s->n[0] == SLOT_NULL && (fstat(fd, &sb) < 0 || !S_ISCHR(sb.st_mode) || sb.st_rdev != makedev(1, 3)))
+		return errno = ENODEV, failed("check", "/dev/null");
+	keep((int)s->n[0], fd);
+	return 0;
+}
+
 /* Attaches the next tree of the parent to target s[0], of the tree's own file type. n: unused, flags. */
 int op_tree(const struct step *s)
 {
 	struct stat sb;
-	int tree = take_fd(), target;
+	int tree = host_tree(s), target;
 
 	if (tree < 0)
 		return -1;
@@ -285,7 +328,7 @@ static int same_directory(int a, int b)
  */
 int op_root(const struct step *s)
 {
-	int tree = take_fd(), at;
+	int tree = host_tree(s), at;
 
 	if (tree < 0)
 		return -1;

@@ -149,14 +149,3 @@ int op_loopback(const struct step *s)
 		return failed("ioctl SIOCSIFFLAGS", "lo");
 	return close(fd);
 }
-
-/* Keeps the next fd of the parent in slot n[0]. */
-int op_slot(const struct step *s)
-{
-	int fd = take_fd();
-
-	if (fd < 0)
-		return -1;
-	keep((int)s->n[0], fd);
-	return 0;
-}
