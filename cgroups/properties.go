@@ -107,7 +107,10 @@ func bits(name, list string, version int) (p systemd.Property, ok bool) {
 	if version < cpusetSince {
 		return p, false
 	}
-	var set []byte
+	set := []byte{}
+	if strings.TrimSpace(list) == "" { // as it was before there was a limit
+		return systemd.NewProperty(name, set), true
+	}
 	for part := range strings.SplitSeq(list, ",") {
 		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		if !isRange {

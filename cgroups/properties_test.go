@@ -61,6 +61,7 @@ func TestPropertiesOf(t *testing.T) {
 			v2: "CPUQuotaPeriodUSec=50000 CPUQuotaPerSecUSec=400000", v1: "-"},
 		{name: "cpuset", r: specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0-2,9", Mems: "0"}},
 			v1: "-", v2: "AllowedCPUs=[7 2] AllowedMemoryNodes=[1]"},
+		{name: "empty cpuset", r: specs.LinuxResources{Unified: map[string]string{"cpuset.cpus": " "}}, v1: "-", v2: "AllowedCPUs=[]"},
 		{name: "cpuset, old systemd", r: specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0-2,9", Mems: "0"}}, version: 243},
 		{name: "idle", r: specs.LinuxResources{CPU: &specs.LinuxCPU{Idle: ptr(int64(1))}}, v2: "CPUWeight=0", v1: "CPUWeight=0"},
 		{name: "idle, old systemd", r: specs.LinuxResources{CPU: &specs.LinuxCPU{Idle: ptr(int64(1))}}, version: 251},
