@@ -27,6 +27,21 @@ func Decode(file string, data []byte) (*specs.Spec, error) {
 	return spec, nil
 }
 
+// LoadProcess reads only the process of a config.json, nil if it has none; the rest is checked as JSON but not looked into.
+func LoadProcess(path string) (*specs.Process, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var config struct {
+		Process *specs.Process `json:"process"`
+	}
+	if err := decode(path, data, &config); err != nil {
+		return nil, err
+	}
+	return config.Process, nil
+}
+
 // DecodeProcess reads a process object: a file for exec's --process.
 func DecodeProcess(file string, data []byte) (*specs.Process, error) {
 	process := new(specs.Process)

@@ -186,14 +186,11 @@ func (f *execFlags) read(bundle string, args []string) (*specs.Process, error) {
 
 // template is the process of config.json.
 func template(bundle string) (*specs.Process, error) {
-	spec, err := specconv.Load(filepath.Join(bundle, "config.json"))
-	if err != nil {
-		return nil, err
+	p, err := specconv.LoadProcess(filepath.Join(bundle, "config.json"))
+	if err == nil && p == nil {
+		err = errors.New("config.json has no process to take as a template: use --process")
 	}
-	if spec.Process == nil {
-		return nil, errors.New("config.json has no process to take as a template: use --process")
-	}
-	return spec.Process, nil
+	return p, err
 }
 
 func (f *execFlags) apply(p *specs.Process, args []string) error {
