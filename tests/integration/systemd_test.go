@@ -299,6 +299,31 @@ func TestSystemdLimits(t *testing.T) {
 	s.Gone(unit, cgroup)
 }
 
+// systemd runs the machine but does not listen: nothing is made behind its back. What is there already, even paused,
+// can still be deleted.
+func TestSystemdDeaf(t *testing.T) {
+	t.Parallel()
+	rttest.NeedSystemd(t)
+	s := rttest.StartSystemd(t)
+	b, _, cgroup := scoped(t)
+	b.Args("sleep", "1000")
+	s.Launch(b, "run", "--detach").OK()
+	s.RT(b, "pause", b.ID).OK()
+	for _, socket := range []string{"/run/systemd/private", "/run/dbus/system_bus_socket"} {
+		if err := os.Remove(s.Root(socket)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, _, itsCgroup := scoped(t)
+	s.Launch(second, "create").FailsNaming("systemd is not reachable", "/run/systemd/private", "no such file")
+	s.RT(b, "delete", "--force", b.ID).OK()
+	for _, path := range []string{cgroup, itsCgroup} {
+		if _, err := os.Stat(s.Cgroup(path)); err == nil {
+			t.Errorf("cgroup %s is still there", path)
+		}
+	}
+}
+
 // No systemd at all: rt says so and makes the cgroup itself; the limits hold.
 func TestSystemdUnreachable(t *testing.T) {
 	t.Parallel()
