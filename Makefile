@@ -29,7 +29,7 @@ deps:
 install: all
 	install -D -m 0755 rt $(DESTDIR)$(PREFIX)/bin/rt
 
-test: PACKAGES += strace procps systemd dbus
+test: PACKAGES += strace procps systemd dbus uidmap
 test: deps all lint
 	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION)
 

@@ -194,9 +194,7 @@ func (b *birth) fillRecord() {
 	if b.spec.Linux != nil {
 		b.record.CPUShares = configuredShares(b.spec.Linux.Resources)
 	}
-	if h := b.spec.Hooks; h != nil && len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) > 0 {
-		b.record.Hooks = &specs.Hooks{StartContainer: h.StartContainer, Poststart: h.Poststart, Poststop: h.Poststop}
-	}
+	b.record.Hooks = saveHooks(b.spec.Hooks)
 }
 
 // checkPreserved: a gap in the preserved fds would be filled by one of ours.

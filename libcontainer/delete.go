@@ -148,7 +148,7 @@ func (c *Container) poststop() {
 	if c.record.Hooks == nil {
 		return
 	}
-	err := hooks.Run("poststop", c.record.Hooks.Poststop, specs.State{Version: c.record.OCIVersion, ID: c.record.ID,
+	err := hooks.Run("poststop", hookList(c.record.Hooks.Poststop), specs.State{Version: c.record.OCIVersion, ID: c.record.ID,
 		Status: specs.StateStopped, Bundle: c.record.Bundle, Annotations: c.record.Annotations})
 	if err != nil {
 		c.store.warn(err.Error())

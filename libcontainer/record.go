@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
@@ -38,7 +37,7 @@ type record struct {
 	Cgroup      cgroups.State     `json:"cgroup"`
 	CgroupPaths map[string]string `json:"cgroup_paths,omitempty"` // as monitoring tools look for it
 	Annotations map[string]string `json:"annotations,omitempty"`
-	Hooks       *specs.Hooks      `json:"hooks,omitempty"`  // of start and delete
+	Hooks       *savedHooks       `json:"hooks,omitempty"`  // of start and delete
 	Filtered    bool              `json:"seccomp,omitzero"` // its filter is kept for exec
 	Listener    *listener         `json:"seccomp_listener,omitempty"`
 	IntelRdt    *intelrdt.Group   `json:"intel_rdt,omitempty"`
@@ -53,6 +52,9 @@ type record struct {
 // way of everything, so it is small and written by hand: what a JSON library
 // learns about a type at its first use takes as long as some mounts.
 func (e *entry) announce(r *record) error {
+	if r.IntelRdt != nil { // one more thing to undo, and rare
+		return e.writeFile(creatingName, r)
+	}
 	data, err := r.appendFirst(nil)
 	if err != nil {
 		return fmt.Errorf("encode the record of %q: %w", e.id, err)

@@ -58,7 +58,7 @@ func (c *Container) waitingStage() (*nsenter.Channel, error) {
 func (c *Container) release(ch *nsenter.Channel, home string, trace func(*nsenter.Message)) error {
 	var fds []int
 	var files hookFiles
-	if c.record.Hooks != nil && len(c.record.Hooks.StartContainer) > 0 {
+	if c.record.Hooks != nil && c.record.Hooks.StartContainer {
 		var err error
 		if files, err = c.hookFiles(specs.StateCreated); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (c *Container) poststart() error {
 	if c.record.Hooks == nil || len(c.record.Hooks.Poststart) == 0 {
 		return nil
 	}
-	err := hooks.Run("poststart", c.record.Hooks.Poststart, c.ociState(specs.StateRunning))
+	err := hooks.Run("poststart", hookList(c.record.Hooks.Poststart), c.ociState(specs.StateRunning))
 	if err != nil {
 		c.signalInit(unix.SIGKILL)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -46,7 +47,7 @@ func (s *Store) mustOpen(t *testing.T, id string) *entry {
 func aRecord(id string) *record {
 	return &record{Version: recordVersion, OCIVersion: "1.2.0", ID: id, Bundle: `/b "é"\`, Rootfs: "/b/r", Created: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		Pid: 77, StartTime: 1 << 60, OwnPidNS: true, Cgroup: onHybrid, CgroupPaths: onHybrid.Paths, Annotations: map[string]string{"a": "1", "": "é"},
-		Hooks: &specs.Hooks{Poststop: []specs.Hook{{Path: "/h", Args: []string{"h"}, Env: []string{"A=1"}, Timeout: ptr(3)}}}, Filtered: true,
+		Hooks: saveHooks(&specs.Hooks{Poststop: []specs.Hook{{Path: "/h", Args: []string{"h"}, Env: []string{"A=1"}, Timeout: ptr(3)}, {Path: "/e", Env: []string{}}, {Path: "/n"}}}), Filtered: true,
 		Listener: &listener{Path: "/s", Metadata: "m"}, FirstLate: 9, Late: []lateStep{{Op: nsenter.OpExec, From: "process.args", What: "execute sh", Name: "sh"}}}
 }
 
@@ -290,5 +291,21 @@ func TestStatesLeaveOutWhatHasNoRecord(t *testing.T) {
 	all, err := s.States()
 	if err != nil || len(all) != 1 || all[0].ID != "stopped" || all[0].Status != Stopped || all[0].Pid != 0 {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// An empty environment is asked for, none means ours: the record must not make one of the other.
+func TestHooksKeepTheirEnvironment(t *testing.T) {
+	list := []specs.Hook{{Path: "/empty", Env: []string{}}, {Path: "/none"}, {Path: "/one", Env: []string{"A=1"}}}
+	data, err := json.Marshal(saveHooks(&specs.Hooks{Poststop: list}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved savedHooks
+	if err := json.Unmarshal(data, &saved); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(list, hookList(saved.Poststop)); diff != "" {
+		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }
