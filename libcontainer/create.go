@@ -41,6 +41,7 @@ type birth struct {
 
 	hookOutput *os.File      // what the container's own hooks print
 	netDevices *netdev.Mover // nil without linux.netDevices
+	notify     *notifier     // nil without NOTIFY_SOCKET
 }
 
 // Create makes the container and leaves its stage waiting for Start. On error nothing is left of it.
@@ -107,6 +108,9 @@ func (b *birth) prepare() error {
 	b.undo = append(b.undo, func() { b.entry.remove(); b.entry.close() })
 	b.fillRecord()
 	if err = b.entry.announce(&b.record); err != nil {
+		return err
+	}
+	if err = b.shareNotify(); err != nil {
 		return err
 	}
 	if err = b.makeCgroupEarly(); err != nil {

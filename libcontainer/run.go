@@ -25,6 +25,7 @@ func (s *Store) Run(spec *specs.Spec, o RunOptions) (status int, err error) {
 }
 
 func (b *birth) runDetached() error {
+	defer func() { b.notify.close() }()
 	err := b.make()
 	if err == nil {
 		err = b.publish()
@@ -34,12 +35,19 @@ func (b *birth) runDetached() error {
 	}
 	if err != nil {
 		b.abandon()
+		return err
 	}
-	return err
+	b.awaitReady(b.notify)
+	return nil
 }
 
 // launch starts the program of a container that we have just made ourselves: no socket, no second command.
-func (b *birth) launch() error {
+func (b *birth) launch() (err error) {
+	if b.guest == nil {
+		if b.notify, err = b.listenNotify(); err != nil {
+			return err
+		}
+	}
 	if err := b.Container.release(b.stage.Channel, b.homeVariable(), b.trace); err != nil {
 		return err
 	}
@@ -140,7 +148,9 @@ func (f *foreground) disconnect() error {
 
 // wait returns the status of init and deletes what is left of the container.
 func (f *foreground) wait() (int, error) {
+	endNotify := f.follow(f.notify, f.pidfd)
 	err := f.signals.Forward(f.pidfd, f.relay)
+	endNotify()
 	status := reap(f.record.Pid)
 	err = errors.Join(err, f.disconnect())
 	if f.guest == nil {

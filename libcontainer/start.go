@@ -27,13 +27,23 @@ func (c *Container) Start() error {
 		return err
 	}
 	defer ch.Close()
+	n, err := c.listenNotify()
+	if err != nil {
+		return err
+	}
+	defer n.close()
 	if err := c.release(ch, "", func(*nsenter.Message) {}); err != nil {
 		return err
 	}
 	if err := unix.Unlink(c.entry.path(socketName)); err != nil && err != unix.ENOENT {
 		return fmt.Errorf("remove %s: %w", socketName, err)
 	}
-	return c.poststart()
+	if err := c.poststart(); err != nil {
+		return err
+	}
+	c.entry.unlock() // a service may take its time
+	c.awaitReady(n)
+	return nil
 }
 
 func (c *Container) waitingStage() (*nsenter.Channel, error) {

@@ -22,9 +22,12 @@ import (
 //	state.json     the record, from the birth of init on, written by rename
 //	seccomp.bpf    its filter, for exec
 //	start.sock     where the waiting stage takes the call of `rt start`
+//	notify/        what the container sees as /run/notify: the socket of its NOTIFY_SOCKET
 type Store struct {
 	Root string
 	Warn func(string) // told what the user should know but no command fails for, if set
+
+	NotifySocket string // of our service manager, $NOTIFY_SOCKET; empty for none
 }
 
 const (
@@ -116,6 +119,9 @@ func (e *entry) lock(wait time.Duration) error {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
+
+// unlock lets other commands change the container again, before we end.
+func (e *entry) unlock() { _ = unix.Flock(int(e.f.Fd()), unix.LOCK_UN) } // cannot fail on an fd that holds the lock
 
 // stillThere: whoever held the lock before may have deleted the container.
 func (e *entry) stillThere() error {

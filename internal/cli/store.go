@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func (a *app) store() *libcontainer.Store {
-	return &libcontainer.Store{Root: a.root, Warn: a.log.warn}
+	return &libcontainer.Store{Root: a.root, Warn: a.log.warn, NotifySocket: os.Getenv("NOTIFY_SOCKET")}
 }
 
 // onContainer is the action of a verb whose first argument is a container's id,

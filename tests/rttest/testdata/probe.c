@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,6 +86,22 @@ static int do_forks(int want)
 	fflush(stdout);
 	signal(SIGTERM, SIG_IGN);
 	kill(0, SIGTERM);
+	return 0;
+}
+
+// notify TEXT: one datagram to $NOTIFY_SOCKET, as sd_notify(3) sends it.
+static int do_notify(const char *text)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const char *path = getenv("NOTIFY_SOCKET");
+	if (path == NULL || fd < 0)
+		return 1;
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		perror("probe: sendto");
+		return 1;
+	}
 	return 0;
 }
 
@@ -164,6 +182,8 @@ int main(int argc, char **argv)
 		return printf("%d\n", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) < 0;
 	if (!strcmp(cmd, "open") && argc > 3)
 		return printf("%s\n", open(argv[2], (int)strtol(argv[3], NULL, 0)) < 0 ? strerror(errno) : "ok") < 0;
+	if (!strcmp(cmd, "notify") && argc > 2)
+		return do_notify(argv[2]);
 	if (!strcmp(cmd, "hunt") && argc > 2)
 		return do_hunt(argv[2]);
 	if (!strcmp(cmd, "pause"))
