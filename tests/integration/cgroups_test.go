@@ -33,6 +33,17 @@ func cgroupFile(t *testing.T, b *rttest.Bundle, controller, name string) string 
 	return strings.TrimSpace(read(t, filepath.Join(rttest.CgroupDir(t, controller, b.Spec.Linux.CgroupsPath), name)))
 }
 
+// cgroupNumbers reads a file of lines with a name and a number.
+func cgroupNumbers(t *testing.T, b *rttest.Bundle, controller, name string) map[string]int {
+	t.Helper()
+	numbers := map[string]int{}
+	for line := range strings.Lines(cgroupFile(t, b, controller, name)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		numbers[key], _ = strconv.Atoi(value)
+	}
+	return numbers
+}
+
 // Every limit of the configuration stands in its file, at the path that engines read.
 func TestCgroupV1LimitFiles(t *testing.T) {
 	t.Parallel()
@@ -99,9 +110,8 @@ func TestCPUQuotaHolds(t *testing.T) {
 	b := limited(t, specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(10000)), Period: ptr(uint64(100000))}})
 	b.Sh("while :; do :; done").RunDetached().OK()
 	time.Sleep(600 * time.Millisecond)
-	stat := cgroupFile(t, b, "cpu", "cpu.stat")
-	var periods, throttled int
-	_, _ = fmt.Sscanf(stat, "nr_periods %d\nnr_throttled %d", &periods, &throttled)
+	stat := cgroupNumbers(t, b, "cpu", "cpu.stat")
+	periods, throttled := stat["nr_periods"], stat["nr_throttled"]
 	if periods < 2 || throttled < periods/2 {
 		t.Errorf("a busy loop under a quota of 10 %% was throttled in %d of %d periods", throttled, periods)
 	}
@@ -116,13 +126,20 @@ func TestCpusetHolds(t *testing.T) {
 	}
 }
 
-func TestBlkioThrottling(t *testing.T) {
-	t.Parallel()
-	rttest.Need(t, rttest.Controller("blkio"), rttest.File("/sys/block/vda/dev"))
-	var major, minor int64
+// disk is the number of a block device that can be throttled.
+func disk(t *testing.T) (major, minor int64) {
+	t.Helper()
+	rttest.Need(t, rttest.File("/sys/block/vda/dev"))
 	if _, err := fmt.Sscanf(read(t, "/sys/block/vda/dev"), "%d:%d", &major, &minor); err != nil {
 		t.Fatal(err)
 	}
+	return major, minor
+}
+
+func TestBlkioThrottling(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV1, rttest.Controller("blkio"))
+	major, minor := disk(t)
 	rate := func(n uint64) []specs.LinuxThrottleDevice {
 		d := specs.LinuxThrottleDevice{Rate: n}
 		d.Major, d.Minor = major, minor
@@ -300,6 +317,21 @@ func TestDeleteKillsProcessesInSubCgroups(t *testing.T) {
 	b.CheckGone()
 }
 
+// freeze freezes a cgroup by hand.
+func freeze(t *testing.T, dir string) {
+	t.Helper()
+	file, word, done, frozen := "cgroup.freeze", "1", "cgroup.events", "frozen 1"
+	if rttest.CgroupV1() == "" {
+		file, word, done, frozen = "freezer.state", "FROZEN", "freezer.state", "FROZEN"
+	}
+	rttest.Eventually(t, "it is frozen", func() bool { // v1 may stay FREEZING until asked again
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(word), 0); err != nil {
+			t.Fatal(err)
+		}
+		return strings.HasSuffix(strings.TrimSpace(read(t, filepath.Join(dir, done))), frozen)
+	})
+}
+
 // A frozen container can be killed and deleted: it is thawed for that (runc 4481, 2828, 3448).
 func TestDeleteOfAFrozenContainer(t *testing.T) {
 	t.Parallel()
@@ -307,13 +339,7 @@ func TestDeleteOfAFrozenContainer(t *testing.T) {
 	b := rttest.New(t).Sh("echo up; exec sleep 1000")
 	b.RunDetached().OK()
 	rttest.Eventually(t, "the program runs", func() bool { return b.Output() == "up\n" })
-	state := filepath.Join(rttest.CgroupDir(t, "freezer", b.Spec.Linux.CgroupsPath), "freezer.state")
-	rttest.Eventually(t, "it is frozen", func() bool { // v1 may stay FREEZING until asked again
-		if err := os.WriteFile(state, []byte("FROZEN"), 0); err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(read(t, state)) == "FROZEN"
-	})
+	freeze(t, rttest.CgroupDir(t, "freezer", b.Spec.Linux.CgroupsPath))
 	if s := b.State(); s.Status != "paused" {
 		t.Errorf("state of a frozen container: %s", s.Status)
 	}

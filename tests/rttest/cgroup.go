@@ -52,10 +52,22 @@ func unifiedHas(controller string) bool {
 	return ok && slices.Contains(strings.Fields(string(data)), controller)
 }
 
-// CgroupDir is the directory of the cgroup path in the controller's hierarchy ("" is cgroup2, "name=systemd" the named one).
+// placeOf is where the controller works: its v1 hierarchy, or cgroup2 if it is there. Of cgroup2's core, and without files
+// in cgroup.controllers, are devices and freezer; there they stand for the tree that has every process, as on v1.
+func placeOf(controller string) (mount string, ok bool) {
+	if mount, ok = controllerMount(controller); ok {
+		return mount, true
+	}
+	if unifiedHas(controller) || CgroupV1() != "" && (controller == "devices" || controller == "freezer") {
+		return controllerMount("")
+	}
+	return "", false
+}
+
+// CgroupDir is the directory of the cgroup path where the controller works ("" is cgroup2, "name=systemd" the named one).
 func CgroupDir(t testing.TB, controller, path string) string {
 	t.Helper()
-	mount, ok := controllerMount(controller)
+	mount, ok := placeOf(controller)
 	if !ok {
 		t.Fatalf("no hierarchy with %q is mounted", controller)
 	}

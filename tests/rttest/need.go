@@ -53,14 +53,22 @@ func CgroupV1() string {
 	return "a cgroup v1 hierarchy"
 }
 
-// Controller is a cgroup v1 hierarchy with the controller.
+// Controller is the controller, on cgroup v1 or v2; see [CgroupDir].
 func Controller(name string) Requirement {
 	return func() string {
-		if _, ok := controllerMount(name); ok {
+		if _, ok := placeOf(name); ok {
 			return ""
 		}
-		return "a cgroup v1 hierarchy with " + name
+		return "a cgroup hierarchy with " + name
 	}
+}
+
+// CgroupV2 is a machine with nothing but cgroup2.
+func CgroupV2() string {
+	if _, ok := controllerMount(""); ok && CgroupV1() != "" {
+		return ""
+	}
+	return "cgroup v2 alone"
 }
 
 // UnifiedController is a cgroup2 mount that offers the controller.

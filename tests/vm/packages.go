@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,7 +26,7 @@ func prepare(cache string) (image, error) {
 	if err != nil {
 		return image{}, err
 	}
-	im := image{kernel: filepath.Join(cache, kernel+".vmlinux"), root: filepath.Join(cache, kernel+".cpio")}
+	im := image{kernel: filepath.Join(cache, kernel+".vmlinux"), root: filepath.Join(cache, kernel+"-"+recipe()+".cpio")}
 	if _, err := os.Stat(im.root); err == nil { // the last to be made
 		return im, os.MkdirAll(filepath.Join(cache, "bin"), 0o755)
 	}
@@ -38,6 +40,12 @@ func prepare(cache string) (image, error) {
 		return image{}, err
 	}
 	return im, packRoot(tree, strings.TrimPrefix(kernel, "linux-image-"), im.root)
+}
+
+// recipe names what an image is made of, so that another recipe makes another image.
+func recipe() string {
+	sum := sha256.Sum256(fmt.Append(nil, userland, modules, leftOut, etc))
+	return hex.EncodeToString(sum[:6])
 }
 
 // kernelPackage is the package that linux-image-amd64 stands for today.

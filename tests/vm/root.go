@@ -12,7 +12,7 @@ import (
 
 // modules are loaded at boot, in this order; what they depend on comes before them.
 var modules = []string{
-	"virtio_pci", "virtio_console", "virtio_blk", "overlay", "fuse", "autofs4", "dummy", "veth", "bridge", "loop", "tun", "bfq",
+	"virtio_pci", "virtio_console", "virtio_blk", "overlay", "fuse", "autofs4", "dummy", "veth", "bridge", "loop", "tun", "bfq", "nfnetlink", "xfrm_user",
 }
 
 // left out of the packages' files: nothing there runs in the machine.
@@ -27,11 +27,12 @@ var leftOut = []string{
 var etc = map[string]string{
 	"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n" +
 		"user:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n",
-	"etc/group":      "root:x:0:\ntty:x:5:\nmessagebus:x:100:\nuser:x:1000:\nnogroup:x:65534:\n",
-	"etc/machine-id": "0123456789abcdef0123456789abcdef\n",
-	"etc/fstab":      "",
-	"etc/hosts":      "127.0.0.1 localhost\n",
-	"etc/os-release": "ID=rttest\nNAME=rttest\nPRETTY_NAME=rttest\n",
+	"etc/group":          "root:x:0:\ntty:x:5:\nmessagebus:x:100:\nuser:x:1000:\nnogroup:x:65534:\n",
+	"etc/machine-id":     "0123456789abcdef0123456789abcdef\n",
+	"etc/fstab":          "",
+	"etc/debian_version": "12\n",
+	"etc/hosts":          "127.0.0.1 localhost\n",
+	"etc/os-release":     "ID=rttest\nNAME=rttest\nPRETTY_NAME=rttest\n",
 }
 
 // packRoot makes the archive of a root file system: the packages' files and the modules of the kernel.
