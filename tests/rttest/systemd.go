@@ -34,7 +34,8 @@ func NeedSystemd(t testing.TB) {
 	})
 }
 
-// bootSystemd makes of a shell the PID 1. $1 is a directory for its units; it may see the work directories, too.
+// bootSystemd makes of a shell the PID 1. $1 is the directory of its units; those made by D-Bus calls it has to find again
+// when it reads all units anew.
 const bootSystemd = `set -e
 mount --make-rprivate /
 umount -R /sys/fs/cgroup
@@ -46,7 +47,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/dbus
 mount --bind /dev/null /dev/console
 mount -o remount,bind,ro /
-exec env -i PATH="$PATH" container=other SYSTEMD_UNIT_PATH="$1" SYSTEMD_LOG_TARGET=null \
+exec env -i PATH="$PATH" container=other SYSTEMD_UNIT_PATH="$1:/run/systemd/transient:/run/systemd/system.control" SYSTEMD_LOG_TARGET=null \
 	/lib/systemd/systemd --unit=rttest.target --show-status=no >"$1/log" 2>&1 </dev/null`
 
 // systemdUnits are all units of it: a bus, the target to boot to, and a manager of an ordinary user.
