@@ -156,6 +156,9 @@ func (e *engine) adoptMounts() {
 		if m.Type != "bind" {
 			continue
 		}
+		if len(m.UIDMappings) > 0 {
+			rttest.Need(e.t, rttest.Kernel("6.3")) // tmpfs can be id-mapped from then on
+		}
 		name := fmt.Sprintf("client/%d", i)
 		if m.Destination == "/dev/shm" {
 			m.Source = e.Mkdir(name)

@@ -111,7 +111,7 @@ func memberTrees(t *testing.T) []string {
 func moveToSubCgroup(t *testing.T, b *rttest.Bundle, controller string, pid int) {
 	t.Helper()
 	sub := filepath.Join(rttest.CgroupDir(t, controller, b.Spec.Linux.CgroupsPath), "sub")
-	if err := os.Mkdir(sub, 0o755); err != nil {
+	if err := os.MkdirAll(sub, 0o755); err != nil { // on cgroup2 all controllers mean the same one
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(sub+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0); err != nil {

@@ -15,6 +15,7 @@ import (
 // updatable is a running container with limits, on v1 hierarchies.
 func updatable(t *testing.T) *rttest.Bundle {
 	t.Helper()
+	rttest.Need(t, rttest.CgroupV1) // wantLimits reads its files
 	for _, controller := range []string{"memory", "cpu", "cpuset", "pids"} {
 		rttest.Need(t, rttest.Controller(controller))
 	}
@@ -302,7 +303,7 @@ func TestUpdateStates(t *testing.T) {
 // What engines of old still send must not be an error.
 func TestUpdateKernelMemory(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("memory"))
+	rttest.Need(t, rttest.CgroupV1, rttest.Controller("memory"))
 	b := rttest.New(t)
 	b.Create().OK()
 	b.RT("update", "--kernel-memory", "16m", "--kernel-memory-tcp", "16m", "--memory", "64m", b.ID).OK()

@@ -82,6 +82,9 @@ func timeScale() time.Duration {
 	return 1
 }
 
+// Stretch is how long something may take that takes d at most on a machine of its own.
+func Stretch(d time.Duration) time.Duration { return d * timeScale() }
+
 // deadline is how long one command may take.
 func deadline() time.Duration { return 30 * time.Second * timeScale() }
 

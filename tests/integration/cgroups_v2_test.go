@@ -1,0 +1,206 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"rt/tests/rttest"
+)
+
+// throttle is one device with a rate.
+func throttle(major, minor int64, rate uint64) []specs.LinuxThrottleDevice {
+	d := specs.LinuxThrottleDevice{Rate: rate}
+	d.Major, d.Minor = major, minor
+	return []specs.LinuxThrottleDevice{d}
+}
+
+// Every limit of the configuration stands in its file, converted as engines expect it.
+func TestCgroupV2LimitFiles(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2)
+	for name, c := range map[string]struct {
+		resources  specs.LinuxResources
+		controller string
+		files      map[string]string
+	}{
+		"memory": {specs.LinuxResources{Memory: &specs.LinuxMemory{
+			Limit: ptr(int64(64 << 20)), Reservation: ptr(int64(32 << 20)), Swap: ptr(int64(96 << 20)),
+		}}, "memory", map[string]string{"memory.max": "67108864", "memory.low": "33554432", "memory.swap.max": "33554432"}},
+		"memory without swap": {specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(64 << 20))}},
+			"memory", map[string]string{"memory.max": "67108864", "memory.swap.max": "0"}},
+		"unlimited memory": {specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(-1)), Swap: ptr(int64(-1))}},
+			"memory", map[string]string{"memory.max": "max", "memory.swap.max": "max"}},
+		"cpu": {specs.LinuxResources{CPU: &specs.LinuxCPU{
+			Shares: ptr(uint64(1024)), Quota: ptr(int64(20000)), Period: ptr(uint64(50000)), Burst: ptr(uint64(10000)),
+		}}, "cpu", map[string]string{"cpu.weight": "100", "cpu.max": "20000 50000", "cpu.max.burst": "10000"}},
+		"cpu quota alone":  {specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(30000))}}, "cpu", map[string]string{"cpu.max": "30000 100000"}},
+		"cpu period alone": {specs.LinuxResources{CPU: &specs.LinuxCPU{Period: ptr(uint64(50000))}}, "cpu", map[string]string{"cpu.max": "max 50000"}},
+		"cpu idle":         {specs.LinuxResources{CPU: &specs.LinuxCPU{Idle: ptr(int64(1))}}, "cpu", map[string]string{"cpu.idle": "1"}},
+		"least cpu shares": {specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(2))}}, "cpu", map[string]string{"cpu.weight": "1"}},
+		"most cpu shares":  {specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: ptr(uint64(262144))}}, "cpu", map[string]string{"cpu.weight": "10000"}},
+		"cpuset": {specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0", Mems: "0"}}, "cpuset",
+			map[string]string{"cpuset.cpus": "0", "cpuset.mems": "0", "cpuset.cpus.effective": "0"}},
+		"pids":           {specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(33))}}, "pids", map[string]string{"pids.max": "33"}},
+		"unlimited pids": {specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(-1))}}, "pids", map[string]string{"pids.max": "max"}},
+		"hugetlb": {specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}},
+			"hugetlb", map[string]string{"hugetlb.2MB.max": "4194304", "hugetlb.2MB.rsvd.max": "4194304"}},
+		"unified": {specs.LinuxResources{Unified: map[string]string{"memory.high": "50331648", "pids.max": "21", "cgroup.max.depth": "3"}},
+			"memory", map[string]string{"memory.high": "50331648", "pids.max": "21", "cgroup.max.depth": "3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rttest.Need(t, rttest.Controller(c.controller))
+			b := limited(t, c.resources)
+			b.Create().OK()
+			for file, want := range c.files {
+				if got := cgroupFile(t, b, "", file); got != want {
+					t.Errorf("%s is %q, want %q", file, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestCgroupV2IO(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("io"))
+	major, minor := disk(t)
+	b := limited(t, specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{
+		ThrottleReadBpsDevice: throttle(major, minor, 1048576), ThrottleWriteBpsDevice: throttle(major, minor, 2097152),
+		ThrottleReadIOPSDevice: throttle(major, minor, 100), ThrottleWriteIOPSDevice: throttle(major, minor, 200),
+	}})
+	b.Create().OK()
+	want := fmt.Sprintf("%d:%d rbps=1048576 wbps=2097152 riops=100 wiops=200", major, minor)
+	if got := cgroupFile(t, b, "", "io.max"); got != want {
+		t.Errorf("io.max is %q, want %q", got, want)
+	}
+}
+
+// Init is born in its cgroup and is there alone; no cgroup above it ever holds a process of ours.
+func TestCgroupV2Birth(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Command("strace"))
+	b := rttest.New(t)
+	trace := filepath.Join(b.Dir, "trace")
+	b.Setup = func(cmd *exec.Cmd) {
+		cmd.Args = append([]string{"strace", "-f", "-s", "256", "-o", trace, "-e", "trace=clone,clone3,write,openat,openat2"}, cmd.Args...)
+		cmd.Path = "/usr/bin/strace"
+	}
+	b.Create().OK()
+	b.Setup = nil
+	if got := strings.Fields(cgroupFile(t, b, "", "cgroup.procs")); len(got) != 1 || got[0] != fmt.Sprint(b.Pid()) {
+		t.Errorf("in the cgroup: %v, want %d", got, b.Pid())
+	}
+	calls := read(t, trace)
+	if !strings.Contains(calls, "CLONE_INTO_CGROUP") {
+		t.Error("nobody was cloned into a cgroup")
+	}
+	if strings.Contains(calls, "cgroup.procs\", O_WRONLY") || strings.Contains(calls, "cgroup.procs\", O_RDWR") {
+		t.Error("a process was moved")
+	}
+}
+
+// A container in a cgroup namespace sees its own cgroup as the root of the tree, its limits, and nobody else.
+func TestCgroupV2Mount(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("memory"))
+	for option, want := range map[string]string{"ro": "denied", "rw": "made"} {
+		t.Run(option, func(t *testing.T) {
+			b := limited(t, specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}})
+			b.Join(specs.CgroupNamespace, "").Sh(`cat /proc/self/cgroup; cd /sys/fs/cgroup
+				mkdir sub 2>/dev/null && echo made || echo denied; cat memory.max; grep -c . cgroup.procs`)
+			b.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", option}})
+			b.Run().OK().Prints("0::/\n" + want + "\n67108864\n2")
+		})
+	}
+}
+
+// Without a cgroup namespace the mount is still the container's own cgroup, not the machine's tree.
+func TestCgroupV2MountWithoutItsNamespace(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("memory"))
+	b := limited(t, specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}})
+	b.Sh("cat /sys/fs/cgroup/memory.max")
+	b.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro"}})
+	b.Run().OK().Prints("67108864")
+}
+
+// A container with user and cgroup namespaces owns its cgroup as far as the kernel calls it safe: it makes sub-cgroups
+// and hands controllers down, and does not touch its own limits.
+func TestCgroupV2Delegation(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("pids"))
+	b := limited(t, specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(50))}})
+	b.MapIDs(100000, 65536).Join(specs.CgroupNamespace, "").Sh(`cd /sys/fs/cgroup; mkdir sub && echo 0 >sub/cgroup.procs && echo moved
+		cat /proc/self/cgroup; echo +pids >cgroup.subtree_control && ls sub/pids.max; (echo max >pids.max) 2>/dev/null || echo kept`)
+	b.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"rw"}})
+	b.Run().OK().Prints("moved\n0::/sub\nsub/pids.max\nkept")
+	b.Create().OK()
+	dir := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
+	for file, want := range map[string]uint32{".": 100000, "cgroup.procs": 100000, "cgroup.subtree_control": 100000, "cgroup.threads": 100000, "pids.max": 0} {
+		info, err := os.Stat(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != want {
+			t.Errorf("%s belongs to %d, want %d", file, uid, want)
+		}
+	}
+}
+
+// Only the controllers that the configuration asks for are handed down: each costs something in every cgroup.
+func TestCgroupV2EnablesWhatIsNeeded(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("rdma"))
+	b := limited(t, specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(50))}})
+	b.Spec.Linux.CgroupsPath += "/inner" // a parent of its own
+	b.Create().OK()
+	have := strings.Fields(cgroupFile(t, b, "", "cgroup.controllers"))
+	if strings.Contains(strings.Join(have, " "), "rdma") || !strings.Contains(strings.Join(have, " "), "pids") {
+		t.Errorf("handed down: %v", have)
+	}
+}
+
+// kill reaches what is in sub-cgroups, at any depth, with cgroup.kill.
+func TestCgroupV2KillReachesSubCgroups(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2)
+	b := rttest.New(t).Drop("pid").Join(specs.CgroupNamespace, "").Sh(`cd /sys/fs/cgroup; mkdir -p a/b/c; sleep 1000 & echo $! >a/b/c/cgroup.procs
+		sleep 1000 & echo $! >a/cgroup.procs; echo up; wait`)
+	b.Mount(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"rw"}})
+	b.RunDetached().OK()
+	rttest.Eventually(t, "both have moved", func() bool { return b.Output() == "up\n" })
+	pid := b.Pid()
+	dir := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
+	b.RT("kill", "--all", b.ID, "KILL").OK()
+	if got := b.Wait(pid); got != 128+9 {
+		t.Errorf("init ended with %d", got)
+	}
+	rttest.Eventually(t, "nobody is left", func() bool { return strings.Contains(read(t, dir+"/cgroup.events"), "populated 0") })
+	b.Delete().OK()
+	b.CheckGone()
+}
+
+// A threaded cgroup takes no process (no domain): create says so and touches nothing.
+func TestCgroupV2ThreadedParent(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "an error that names the field")
+	rttest.Need(t, rttest.CgroupV2)
+	b := rttest.New(t)
+	parent := rttest.CgroupDir(t, "", rttest.CgroupParent()+"/"+b.ID+"-threaded")
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(parent) }()
+	if err := os.WriteFile(parent+"/cgroup.type", []byte("threaded"), 0); err != nil {
+		t.Fatal(err)
+	}
+	b.Spec.Linux.CgroupsPath = rttest.CgroupParent() + "/" + b.ID + "-threaded"
+	b.Create().FailsNaming("linux.cgroupsPath")
+}
