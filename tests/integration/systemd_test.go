@@ -353,21 +353,19 @@ func TestSystemdUser(t *testing.T) {
 	t.Parallel()
 	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
-	const uid = 1 // daemon: systemd wants a user that exists
 	b, unit, _ := scoped(t)
 	// A user may mount a procfs only where the one outside is whole, and here /proc/sys is read-only.
 	b.Spec.Mounts, b.Spec.Linux.MaskedPaths, b.Spec.Linux.ReadonlyPaths = nil, nil, nil
 	b.Mount(specs.Mount{Destination: "/dev", Type: "tmpfs", Source: "tmpfs"})
 	b.Args("sleep", "1000")
 	b.WriteConfig()
-	b.Root = "/run/user/1/rt"
-	user := func(args ...string) *rttest.Result { return s.ExecAs(uid, args...) }
+	b.Root = "/run/user/4711/rt"
 	disguised := func(args ...string) *rttest.Result {
-		return user(append([]string{"unshare", "--user", "--map-root-user", "--mount"}, b.Command(args...)...)...)
+		return s.ExecAsUser(append([]string{"unshare", "--user", "--map-root-user", "--mount"}, b.Command(args...)...)...)
 	}
 	disguised("run", "--detach", "--bundle", b.Dir, b.ID).OK()
-	show := user("systemctl", "--user", "show", "--property", "ControlGroup", "--property", "ActiveState", unit).OK()
-	cgroup := "/user.slice/user-1.slice/user@1.service/rttest.slice/rttest-a.slice/" + unit
+	show := s.ExecAsUser("systemctl", "--user", "show", "--property", "ControlGroup", "--property", "ActiveState", unit).OK()
+	cgroup := "/user.slice/user-4711.slice/user@4711.service/rttest.slice/rttest-a.slice/" + unit
 	if !strings.Contains(show.Stdout, "ControlGroup="+cgroup+"\n") || !strings.Contains(show.Stdout, "ActiveState=active\n") {
 		t.Errorf("the unit: %s", show)
 	}

@@ -46,6 +46,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/dbus
 mount --bind /dev/null /dev/console
+{ cat /etc/passwd; echo rttest:x:4711:4711::/:/bin/sh; } >"$1/passwd"
+mount --bind "$1/passwd" /etc/passwd
 mount -o remount,bind,ro /
 exec env -i PATH="$PATH" container=other SYSTEMD_UNIT_PATH="$1:/run/systemd/transient:/run/systemd/system.control" SYSTEMD_LOG_TARGET=null \
 	/lib/systemd/systemd --unit=rttest.target --show-status=no >"$1/log" 2>&1 </dev/null`
@@ -149,13 +151,13 @@ func (s *Systemd) Exec(args ...string) *Result {
 	return Exec(s.t, s.enter, s.command(args)...)
 }
 
-// ExecAs is Exec as another user, whose manager it starts: a unit user@UID.service.
-func (s *Systemd) ExecAs(uid int, args ...string) *Result {
+// ExecAsUser is Exec as an ordinary user, 4711, whose manager it starts: a unit user@4711.service.
+func (s *Systemd) ExecAsUser(args ...string) *Result {
 	s.t.Helper()
-	id := strconv.Itoa(uid)
+	const id = "4711"
 	if s.Exec("systemctl", "start", "dbus.service", "user@"+id+".service").Code != 0 {
 		log, _ := os.ReadFile(s.Root("/run/user.log"))
-		s.t.Fatalf("the manager of user %d does not start: %s", uid, log)
+		s.t.Fatalf("the manager of user %s does not start: %s", id, log)
 	}
 	as := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "env", "-u", "USER", "XDG_RUNTIME_DIR=/run/user/" + id}
 	return s.Exec(append(as, args...)...)
