@@ -1,6 +1,7 @@
 package cgroups
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -19,6 +20,9 @@ type Place struct {
 // Without a cgroup there is no place, and no error.
 func (c *Cgroup) Beside(pid int, subs map[string]string) (*Place, error) {
 	d := &Place{}
+	if c.mode == Disabled && len(subs) > 0 {
+		return nil, errors.New("the container has no cgroup, so there are none below it")
+	}
 	if c.mode == Disabled {
 		return d, nil
 	}

@@ -69,10 +69,12 @@ func (f *foreground) run() (status int, err error) {
 	if err := f.adopt(); err != nil {
 		return 0, err
 	}
-	if f.signals, err = terminal.CatchSignals(tty); err != nil {
-		return 0, err
+	if f.guest == nil { // an exec that waits, perhaps for resume, just ends by a signal, and its stage with it
+		if err := f.catchSignals(tty); err != nil {
+			return 0, err
+		}
 	}
-	defer f.signals.Stop()
+	defer f.stopSignals()
 	if err := f.connect(tty); err != nil {
 		return 0, err
 	}
@@ -90,6 +92,19 @@ func (f *foreground) adopt() error {
 		return nil
 	}
 	return os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+}
+
+func (f *foreground) catchSignals(tty bool) (err error) {
+	if f.signals == nil {
+		f.signals, err = terminal.CatchSignals(tty)
+	}
+	return err
+}
+
+func (f *foreground) stopSignals() {
+	if f.signals != nil {
+		f.signals.Stop()
+	}
 }
 
 // connect puts pipes between the container and those of our stdio that are a terminal.
@@ -127,6 +142,9 @@ func (f *foreground) start(tty bool) error {
 	if err != nil {
 		return err
 	}
+	if err := f.catchSignals(tty); err != nil {
+		return err
+	}
 	if err := f.publish(); err != nil {
 		return err
 	}
@@ -142,6 +160,9 @@ func (f *foreground) start(tty bool) error {
 func (f *foreground) disconnect() error {
 	if f.relay == nil {
 		return nil
+	}
+	if f.signals == nil {
+		return f.relay.Close()
 	}
 	return f.signals.Drain(f.pidfd, f.relay)
 }

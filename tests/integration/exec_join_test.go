@@ -2,12 +2,15 @@ package integration
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -257,4 +260,65 @@ func TestExecWithLittleMemory(t *testing.T) {
 	if s := b.State(); s.Status != "running" {
 		t.Errorf("init did not survive: %+v", s)
 	}
+}
+
+// A filter that notifies an agent does so for an exec'd process too, which is told apart from init.
+func TestExecUnderANotifyingFilter(t *testing.T) {
+	t.Parallel()
+	socket := rttest.ListenFD(t)
+	b := rttest.New(t).AddProbe().Args("sleep", "1000")
+	b.Spec.Linux.Seccomp = profile(specs.ActAllow, rule(specs.ActNotify, "mkdir"))
+	b.Spec.Linux.Seccomp.ListenerPath = socket.Path
+	b.Spec.Linux.Seccomp.ListenerMetadata = "meta"
+	b.Create().OK()
+	started := rttest.Async(b.Start)
+	first, _ := socket.Receive()
+	started().OK()
+	first.Close()
+	init := b.Pid()
+	file := filepath.Join(b.Mkdir("pids"), "pid")
+	done := rttest.Async(func() *rttest.Result {
+		return execIn(b, "--pid-file "+file, "probe", "syscall", fmt.Sprint(sysMkdir), "0")
+	})
+	listener, payload := socket.Receive()
+	listener.Close() // nobody answers: ENOSYS
+	done().OK().Prints(fmt.Sprintf("-1 %d", unix.ENOSYS))
+	var state specs.ContainerProcessState
+	if err := json.Unmarshal([]byte(payload), &state); err != nil {
+		t.Fatalf("%v: %s", err, payload)
+	}
+	if own := read(t, file); strconv.Itoa(state.Pid) != own || state.State.Pid != init || state.State.Status != specs.StateRunning || state.Metadata != "meta" {
+		t.Errorf("the agent was told %+v of process %s; init is %d", state, own, init)
+	}
+}
+
+func TestExecWithoutACgroup(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "--cgroup-manager=disabled")
+	b := rttest.New(t).Args("sleep", "1000")
+	b.Flags = []string{"--cgroup-manager=disabled"}
+	b.RunDetached().OK()
+	b.Flags = nil // the container knows
+	own := strings.TrimSpace(rttest.ProcFile(t, os.Getpid(), "cgroup"))
+	execIn(b, "", "cat", "/proc/self/cgroup").OK().Prints(own)
+	refused(t, execIn(b, "--cgroup devices:x", "true"), "no cgroup")
+	b.Kill("KILL").OK()
+}
+
+// rt exec that waits for a paused container can be interrupted.
+func TestExecInterruptedWhilePaused(t *testing.T) { // not parallel, see onlyInitIsLeft
+	rttest.OnlyRT(t, "an end of the wait")
+	b := sleeping(t, nil)
+	b.RT("pause", b.ID).OK()
+	res := execWith(b, func(cmd *exec.Cmd) {
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			_ = cmd.Process.Signal(unix.SIGTERM)
+		}()
+	}, "--ignore-paused", "true")
+	if res.Code == 0 {
+		t.Errorf("%s", res)
+	}
+	b.RT("resume", b.ID).OK()
+	onlyInitIsLeft(t, b)
 }
