@@ -343,7 +343,11 @@ func (b *birth) takeConsole(fd int) error {
 		return errors.New("process.terminal: the stage sent no terminal")
 	}
 	master := os.NewFile(uintptr(fd), "ptmx")
-	if err := terminal.Prepare(master, b.spec.Process.ConsoleSize); err != nil {
+	err := terminal.SetSize(master, b.spec.Process.ConsoleSize)
+	if err == nil && b.opts.ConsoleSocket == "" {
+		err = terminal.BareNewlines(master)
+	}
+	if err != nil {
 		master.Close()
 		return fmt.Errorf("process.terminal: %w", err)
 	}

@@ -25,7 +25,7 @@ func rawSlave(t *testing.T) (master, slave *os.File) {
 	if _, err := makeRaw(int(slave.Fd())); err != nil {
 		t.Fatal(err)
 	}
-	check(t, Prepare(master, nil))
+	check(t, BareNewlines(master))
 	return master, slave
 }
 
@@ -242,7 +242,7 @@ func TestInputNotRead(t *testing.T) {
 func TestLastWords(t *testing.T) {
 	for i := range 30 {
 		master, slave := openPTY(t)
-		check(t, Prepare(master, nil))
+		check(t, BareNewlines(master))
 		out, stdout := pipeFDs(t)
 		got := collect(out)
 		r, err := Terminal(master, devNull(t, unix.O_RDONLY), stdout)

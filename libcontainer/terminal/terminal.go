@@ -18,19 +18,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Prepare readies a new pty through its master: lines end in a bare newline
-// (ONLCR off), as callers of runc expect, and the window has the given size in
-// characters, if any (process.consoleSize).
-func Prepare(master *os.File, size *specs.Box) error {
-	return control(master, func(fd int) error {
-		if err := clearONLCR(fd, master.Name()); err != nil {
-			return err
-		}
-		if size == nil {
-			return nil
-		}
-		return setSize(fd, master.Name(), size)
-	})
+// SetSize gives the pty's window a size in characters (process.consoleSize), through its master. Without one it stays
+// what the kernel makes it.
+func SetSize(master *os.File, size *specs.Box) error {
+	if size == nil {
+		return nil
+	}
+	return control(master, func(fd int) error { return setSize(fd, master.Name(), size) })
+}
+
+// BareNewlines switches off that the pty turns a newline into carriage return and newline (ONLCR), through its master.
+// It is for a terminal that we relay ourselves, whose lines then come out as they were written. Engines that are sent
+// the master get the kernel's default, which they count on: `docker logs` of a terminal shows the carriage returns.
+func BareNewlines(master *os.File) error {
+	return control(master, func(fd int) error { return clearONLCR(fd, master.Name()) })
 }
 
 func clearONLCR(fd int, name string) error {

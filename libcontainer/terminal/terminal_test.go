@@ -14,41 +14,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestPrepare(t *testing.T) {
+func TestSetSize(t *testing.T) {
 	master, slave := openPTY(t)
-	check(t, Prepare(master, &specs.Box{Height: 33, Width: 111}))
+	before := termios(t, slave)
+	check(t, SetSize(master, nil))
+	check(t, SetSize(master, &specs.Box{Height: 33, Width: 111}))
 	size, err := unix.IoctlGetWinsize(int(slave.Fd()), unix.TIOCGWINSZ)
 	check(t, err)
 	if size.Row != 33 || size.Col != 111 {
 		t.Errorf("the window has %d rows and %d columns", size.Row, size.Col)
 	}
-	_, err = slave.WriteString("a\nb\n")
-	check(t, err)
-	readExactly(t, master, "a\nb\n")
+	if got := termios(t, slave); got != before {
+		t.Errorf("mode %+v became %+v", before, got)
+	}
 }
 
-func TestPrepareWithoutSize(t *testing.T) {
+func TestBareNewlines(t *testing.T) {
 	master, slave := openPTY(t)
 	before := termios(t, slave)
-	check(t, Prepare(master, nil))
+	check(t, BareNewlines(master))
 	want := before
 	want.Oflag &^= unix.ONLCR
 	if got := termios(t, slave); got != want || before.Oflag&unix.ONLCR == 0 {
 		t.Errorf("mode %+v became %+v", before, got)
 	}
+	_, err := slave.WriteString("a\nb\n")
+	check(t, err)
+	readExactly(t, master, "a\nb\n")
 }
 
-func TestPrepareFaults(t *testing.T) {
+func TestSetSizeFaults(t *testing.T) {
 	master, _ := openPTY(t)
 	for _, size := range []specs.Box{{Height: 65536, Width: 1}, {Height: 1, Width: 1 << 40}} {
-		if err := Prepare(master, &size); err == nil || !strings.HasPrefix(err.Error(), "process.consoleSize: ") {
+		if err := SetSize(master, &size); err == nil || !strings.HasPrefix(err.Error(), "process.consoleSize: ") {
 			t.Errorf("%v: %v", size, err)
 		}
 	}
 	null, err := os.Open("/dev/null")
 	check(t, err)
 	defer null.Close()
-	if err := Prepare(null, nil); !errors.Is(err, unix.ENOTTY) {
+	if err := BareNewlines(null); !errors.Is(err, unix.ENOTTY) {
 		t.Errorf("/dev/null: %v, want ENOTTY", err)
 	}
 }
