@@ -15,10 +15,10 @@ export PATH := $(CURDIR)/bin/go/bin:$(PATH)
 
 # Integration tests are all that needs root; everything else is a unit test.
 GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
-UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v ^rt/tests/integration)
+UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/clients)
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
 
-.PHONY: all deps install test unit integration sanitize lint fuzz demo bench clean
+.PHONY: all deps install test unit integration test-clients sanitize lint fuzz demo bench clean
 
 all:
 	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
@@ -38,6 +38,10 @@ unit:
 
 integration: all
 	@$(GO) run ./tests/internal/testsum $(INTEGRATION)
+
+# Real engines, those that are installed; `tests/deps.sh containerd docker.io podman …` installs Debian's.
+test-clients: all
+	@$(GO) run ./tests/internal/testsum $(GOTEST) -timeout 20m ./tests/clients
 
 # The stage's own tests build it with the sanitizers already; this is the whole of rt, in real containers.
 sanitize:
