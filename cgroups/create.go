@@ -130,6 +130,9 @@ func (c *Cgroup) makeOne(h hierarchy, made *creation) (bool, error) {
 	}
 	if denied(err) && c.rootless && !c.given {
 		c.refused = err
+		if c.fallback != nil {
+			c.refused = fmt.Errorf("%w; and %w", c.fallback, err)
+		}
 		return false, nil
 	}
 	if err != nil {

@@ -47,6 +47,7 @@ type Cgroup struct {
 	given    bool  // cgroupsPath was given
 	refused  error // why we go without some hierarchies (rootless)
 	unit     *unit // the systemd unit that the cgroup belongs to; nil with cgroupfs
+	fallback error // why it is cgroupfs though systemd was asked for
 	warnings []string
 
 	early        bool     // CreateUnified has made the cgroup2 directory

@@ -189,3 +189,34 @@ func TestOpenUnit(t *testing.T) {
 		}
 	}
 }
+
+// A user without any systemd goes without a cgroup, warned; but not without a limit.
+func TestNoSystemd(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "")
+	if booted() {
+		t.Skip("systemd runs this machine")
+	}
+	mount := fakeDir(t, map[string]string{"x": ""})
+	open := func() *Cgroup {
+		c := &Cgroup{mode: V2, mount: mount, proc: "/proc", rootless: true, unified: hierarchy{root: "/proc", path: "/proc/rt"}}
+		c.unit = &unit{Unit: systemd.Unit{Name: "a.scope", Slice: "b.slice"}, user: true}
+		return c
+	}
+	c := open()
+	err := c.startUnit(&specs.LinuxResources{}, deviceSet{})
+	if err != nil || c.unit != nil || len(c.Warnings()) != 1 {
+		t.Fatalf("%v, unit %v, warnings %q", err, c.unit, c.Warnings())
+	}
+	for _, word := range []string{"systemd is not reachable", "/systemd/private", "/run/dbus/system_bus_socket", "going on with cgroupfs"} {
+		if !strings.Contains(c.Warnings()[0], word) {
+			t.Errorf("no %q in %q", word, c.Warnings()[0])
+		}
+	}
+	c = open() // nobody, not even root, can make a directory in /proc
+	err = c.Create(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(7))}})
+	if err == nil || !strings.Contains(err.Error(), "linux.resources.pids.limit") || !strings.Contains(err.Error(), "systemd is not reachable") {
+		t.Errorf("a limit without a cgroup: %v", err)
+	}
+}

@@ -114,7 +114,7 @@ func (c *Cgroup) startUnit(r *specs.LinuxResources, devices deviceSet) error {
 	if err == nil || !c.mayGoOn(err) || !c.rootless && booted() {
 		return err
 	}
-	c.unit, c.refused = nil, err
+	c.unit, c.fallback = nil, err
 	c.warnings = append(c.warnings, fmt.Sprintf("--cgroup-manager=systemd: %v: going on with cgroupfs", err))
 	return nil
 }
