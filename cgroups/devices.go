@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"rt/internal/sys"
 )
 
 // access is a set of the kernel's BPF_DEVCG_ACC_* bits (include/uapi/linux/bpf.h).
@@ -221,7 +222,7 @@ func (c *Cgroup) mayIgnore(err error) bool {
 
 // inUserNamespace tells whether our user namespace is not the first one.
 func inUserNamespace(proc string) bool {
-	text, err := os.ReadFile(proc + "/self/uid_map")
+	text, err := sys.ReadFile(proc + "/self/uid_map")
 	if err != nil {
 		return false
 	}

@@ -3,9 +3,10 @@ package cgroups
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+
+	"rt/internal/sys"
 )
 
 // Place is the cgroups that a running process is in.
@@ -27,7 +28,7 @@ func (c *Cgroup) Beside(pid int, subs map[string]string) (*Place, error) {
 		return d, nil
 	}
 	name := c.proc + "/" + strconv.Itoa(pid) + "/cgroup"
-	text, err := os.ReadFile(name)
+	text, err := sys.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}

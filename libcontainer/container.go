@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/internal/sys"
 	"rt/nsenter"
 )
 
@@ -142,7 +143,7 @@ func processStat(pid int) (state byte, start uint64, err error) {
 	if pid <= 0 {
 		return 0, 0, unix.ESRCH
 	}
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	b, err := sys.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rt/internal/sys"
 	"rt/libcontainer/seccomp"
 )
 
@@ -34,7 +35,7 @@ func (e *entry) saveFilter(f *seccomp.Filter) error {
 
 // savedFilter is the filter of a container; nil if it has none.
 func (c *Container) savedFilter() (*seccomp.Filter, error) {
-	data, err := os.ReadFile(c.entry.path(filterName))
+	data, err := sys.ReadFile(c.entry.path(filterName))
 	if errors.Is(err, fs.ErrNotExist) {
 		if c.record.Filtered {
 			return nil, fmt.Errorf("%s is gone: nothing is executed without the container's filter", filepath.Join(c.entry.dir, filterName))

@@ -8,6 +8,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"rt/internal/sys"
 )
 
 // writeUserMap gives a new user namespace its ids; only who made it may, and we do it for init.
@@ -37,7 +39,7 @@ func (b *birth) checkUserMap() error {
 		if len(maps) == 0 {
 			return nil
 		}
-		data, err := os.ReadFile(file)
+		data, err := sys.ReadFile(file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", field, err)
 		}

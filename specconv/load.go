@@ -2,16 +2,17 @@ package specconv
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"rt/internal/sys"
 )
 
 // Load reads a config.json. It is an *os.PathError when path cannot be read, and a *SyntaxError when
 // its content cannot be understood as a spec; what the spec asks for is Validate's business.
 func Load(path string) (*specs.Spec, error) {
-	data, err := os.ReadFile(path)
+	data, err := sys.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +30,7 @@ func Decode(file string, data []byte) (*specs.Spec, error) {
 
 // LoadProcess reads only the process of a config.json, nil if it has none; the rest is checked as JSON but not looked into.
 func LoadProcess(path string) (*specs.Process, error) {
-	data, err := os.ReadFile(path)
+	data, err := sys.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
