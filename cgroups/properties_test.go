@@ -200,7 +200,7 @@ func TestNoSystemd(t *testing.T) {
 	}
 	mount := fakeDir(t, map[string]string{"x": ""})
 	open := func() *Cgroup {
-		c := &Cgroup{mode: V2, mount: mount, proc: "/proc", rootless: true, unified: hierarchy{root: "/proc", path: "/proc/rt"}}
+		c := &Cgroup{mode: V2, mount: mount, proc: "/proc", rootless: true, unified: hierarchy{root: "/sys", path: "/sys/rt"}}
 		c.unit = &unit{Unit: systemd.Unit{Name: "a.scope", Slice: "b.slice"}, user: true}
 		return c
 	}
@@ -214,7 +214,7 @@ func TestNoSystemd(t *testing.T) {
 			t.Errorf("no %q in %q", word, c.Warnings()[0])
 		}
 	}
-	c = open() // nobody, not even root, can make a directory in /proc
+	c = open() // nobody, not even root, can make a directory in /sys
 	err = c.Create(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(7))}})
 	if err == nil || !strings.Contains(err.Error(), "linux.resources.pids.limit") || !strings.Contains(err.Error(), "systemd is not reachable") {
 		t.Errorf("a limit without a cgroup: %v", err)
