@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -404,13 +405,16 @@ func TestExecKilled(t *testing.T) { // not parallel: the orphans that it reaps a
 	onlyInitIsLeft(t, b)
 }
 
-// onlyInitIsLeft waits for the end of processes that nobody but us can reap: any orphan, so no other test may run.
+// onlyInitIsLeft waits for the end of processes that nobody but us can reap, in and outside of the container: no other test may run.
 func onlyInitIsLeft(t *testing.T, b *rttest.Bundle) {
 	t.Helper()
+	init := strconv.Itoa(b.Pid())
 	rttest.Eventually(t, "only init is left", func() bool {
 		for reaped := 1; reaped > 0; {
 			reaped, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		}
-		return strings.TrimSpace(b.RT("ps", "--format", "json", b.ID).OK().Stdout) == fmt.Sprintf("[%d]", b.Pid())
+		left, _ := filepath.Glob("/proc/[0-9]*")
+		return slices.Equal(left, []string{"/proc/1", "/proc/" + init})
 	})
+	b.RT("ps", "--format", "json", b.ID).OK().Prints("[" + init + "]")
 }
