@@ -99,7 +99,7 @@ func TestExecFollowsInitToItsCgroup(t *testing.T) {
 
 func TestExecCgroup(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.Controller("devices"), rttest.Controller("memory"))
+	rttest.Need(t, rttest.CgroupV1, rttest.Controller("devices"), rttest.Controller("memory"))
 	b := sleeping(t, nil)
 	path := b.Spec.Linux.CgroupsPath
 	for _, controller := range []string{"devices", "memory"} {

@@ -47,11 +47,16 @@ func (o *options) testArgs(m machine) string {
 	switch {
 	case o.run != "":
 		args += " -test.run=" + o.run
-	case !o.all && o.skip == "":
-		args += " -test.run=" + m.tests
-	}
-	if o.skip != "" {
+	case o.skip != "":
 		args += " -test.skip=" + o.skip
+	case o.all:
+	case m.systemd:
+		args += " -test.run=TestSystemd|" + m.tests
+	default:
+		args += " -test.skip=" + tooSlow
+		if m.tests != "" {
+			args += " -test.run=" + m.tests
+		}
 	}
 	return args + "\n"
 }
