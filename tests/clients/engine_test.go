@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -179,5 +180,23 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// removeCgroups removes the cgroup and what is below it from every v1 hierarchy, unless it is in use: engines leave
+// their own processes' cgroups.
+func removeCgroups(path string) {
+	tops, _ := filepath.Glob(filepath.Join("/sys/fs/cgroup/*", path))
+	for _, top := range tops {
+		var dirs []string
+		_ = filepath.WalkDir(top, func(dir string, e os.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				dirs = append(dirs, dir)
+			}
+			return nil
+		})
+		for _, dir := range slices.Backward(dirs) {
+			_ = os.Remove(dir)
+		}
 	}
 }

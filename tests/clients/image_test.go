@@ -102,8 +102,9 @@ func imageArchive(t *testing.T, layer []byte) []byte {
 	l := blob("application/vnd.oci.image.layer.v1.tar", layer)
 	c := blob("application/vnd.oci.image.config.v1+json", toJSON(t, object{
 		"architecture": "amd64", "os": "linux",
-		"config": object{"Env": []string{"PATH=/bin", "FROM_IMAGE=yes"}, "Cmd": []string{"/bin/sh"}},
-		"rootfs": object{"type": "layers", "diff_ids": []any{l["digest"]}},
+		"config":  object{"Env": []string{"PATH=/bin", "FROM_IMAGE=yes"}, "Cmd": []string{"/pause"}},
+		"history": []any{object{"created_by": "rt's tests"}},
+		"rootfs":  object{"type": "layers", "diff_ids": []any{l["digest"]}},
 	}))
 	m := blob("application/vnd.oci.image.manifest.v1+json", toJSON(t, object{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": c, "layers": []any{l}}))

@@ -19,6 +19,7 @@ mount -t sysfs sysfs /sys
 if test -d /mnt/cgroup/memory; then
 	mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
 	for dir in /mnt/cgroup/*/; do
+		mountpoint -q "$dir" || continue
 		name=$(basename "$dir")
 		mkdir "/sys/fs/cgroup/$name"
 		mount --bind "$dir" "/sys/fs/cgroup/$name"
