@@ -9,13 +9,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /*
  * While Go boots, a stage that will make a container makes the namespaces that
  * nearly all of them have; the kernel needs longer for them than for all mounts.
- * op_unshare, the first step of any plan, corrects the guess.
+ * op_unshare, the first step of any plan, corrects the guess: root of a user
+ * namespace could not, since the way back belongs to the host's.
  */
 static const struct usual { int type; const char *path; } usual[] = {
 	{CLONE_NEWNET, "/proc/self/ns/net"}, {CLONE_NEWIPC, "/proc/self/ns/ipc"},
@@ -29,8 +31,12 @@ int unshare(int flags);
 
 void guess_namespaces(void)
 {
+	enum { INITIAL_USER_NS = 0xEFFFFFFD };	/* the inode number, PROC_USER_INIT_INO */
+	struct stat sb;
 	int flags = 0;
 
+	if (stat("/proc/self/ns/user", &sb) < 0 || sb.st_ino != (ino_t)(unsigned)INITIAL_USER_NS || geteuid() != 0)
+		return;
 	for (int i = 0; i < USUAL; i++) {
 		original[i] = open(usual[i].path, O_RDONLY | O_CLOEXEC);
 		if (original[i] < 0)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -185,15 +186,28 @@ func TestBoundDevicesAreNosuidNoexec(t *testing.T) {
 // The runtime works inside a user namespace, as in a container of its own.
 func TestInsideAUserNamespace(t *testing.T) {
 	t.Parallel()
-	b := rttest.New(t).Sh("id -u; stat -c %t:%T /dev/null")
-	b.Setup = func(cmd *exec.Cmd) {
-		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1 << 20}}
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-			UidMappings: all, GidMappings: all,
-		}
+	for name, shared := range map[string][]specs.LinuxNamespaceType{
+		"all namespaces new": nil,
+		// The way back into a namespace of the host's is closed to a root that is root of a user namespace only.
+		"network, ipc and uts of the host": {specs.NetworkNamespace, specs.IPCNamespace, specs.UTSNamespace},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := rttest.New(t).Sh("id -u; stat -c %t:%T /dev/null")
+			b.Drop(shared...)
+			if shared != nil { // these filesystems belong to the namespaces
+				b.Spec.Hostname = ""
+				b.Spec.Mounts = slices.DeleteFunc(b.Spec.Mounts, func(m specs.Mount) bool { return m.Type == "sysfs" || m.Type == "mqueue" })
+			}
+			b.Setup = func(cmd *exec.Cmd) {
+				all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1 << 20}}
+				cmd.SysProcAttr = &syscall.SysProcAttr{
+					Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+					UidMappings: all, GidMappings: all,
+				}
+			}
+			b.Run().OK().Prints("0\n1:3")
+		})
 	}
-	b.Run().OK().Prints("0\n1:3")
 }
 
 // An LSM label on a machine without the LSM: an error, not a quieter container.
