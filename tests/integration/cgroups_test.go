@@ -282,6 +282,9 @@ func TestNestedCgroupsAreRemoved(t *testing.T) {
 	b := rttest.New(t).Args("sleep", "1000")
 	b.RunDetached().OK()
 	for _, controller := range []string{"memory", "devices", ""} {
+		if controller == "" && rttest.Unified() != "" {
+			continue
+		}
 		if err := os.MkdirAll(filepath.Join(rttest.CgroupDir(t, controller, b.Spec.Linux.CgroupsPath), "a/b/c"), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -177,21 +177,3 @@ func TestCgroupV2KillReachesSubCgroups(t *testing.T) {
 	b.Delete().OK()
 	b.CheckGone()
 }
-
-// A threaded cgroup takes no process (no domain): create says so and touches nothing.
-func TestCgroupV2ThreadedParent(t *testing.T) {
-	t.Parallel()
-	rttest.OnlyRT(t, "an error that names the field")
-	rttest.Need(t, rttest.CgroupV2)
-	b := rttest.New(t)
-	b.Spec.Linux.CgroupsPath = "/" + b.ID + "-threaded" // the root is the one parent with controllers that takes it
-	parent := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
-	if err := os.Mkdir(parent, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.Remove(parent) }()
-	if err := os.WriteFile(parent+"/cgroup.type", []byte("threaded"), 0); err != nil {
-		t.Fatal(err)
-	}
-	b.Create().FailsNaming("linux.cgroupsPath")
-}

@@ -63,6 +63,14 @@ func Controller(name string) Requirement {
 	}
 }
 
+// Unified is a cgroup2 mount, with or without controllers.
+func Unified() string {
+	if _, ok := controllerMount(""); ok {
+		return ""
+	}
+	return "a cgroup2 mount"
+}
+
 // CgroupV2 is a machine with nothing but cgroup2.
 func CgroupV2() string {
 	if _, ok := controllerMount(""); ok && CgroupV1() != "" {
