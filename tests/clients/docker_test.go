@@ -19,9 +19,11 @@ func startDocker(t *testing.T, flags ...string) engine {
 	need(t, "dockerd", "docker", "containerd", "iptables")
 	dir := workDir(t, "docker")
 	socket := "unix://" + filepath.Join(dir, "s")
-	startDaemon(t, dir, append([]string{"dockerd", "--host", socket, "--data-root", filepath.Join(dir, "root"),
-		"--exec-root", filepath.Join(dir, "x"), "--pidfile", filepath.Join(dir, "pid"), "--cgroup-parent", rttest.CgroupParent(),
-		"--add-runtime", "rt=" + rttest.Runtime(t), "--default-runtime", "rt"}, flags...)...)
+	config := writeFile(t, filepath.Join(dir, "daemon.json"),
+		fmt.Sprintf(`{"runtimes": {"rt": {"path": %q}}, "default-runtime": "rt"}`, rttest.Runtime(t)))
+	startDaemon(t, dir, append([]string{"dockerd", "--config-file", config, "--host", socket, "--data-root", filepath.Join(dir, "root"),
+		"--exec-root", filepath.Join(dir, "x"), "--pidfile", filepath.Join(dir, "pid"), "--cgroup-parent", rttest.CgroupParent()},
+		flags...)...)
 	docker := engine{t, []string{"docker", "--config", dir, "--host", socket}}
 	docker.eventually("Server Version", "info")
 	docker.run("load", "-i", writeImage(t, dir)).OK()

@@ -30,6 +30,14 @@ runtime_supports_nocgroup = ["rt"]
 rt = ["%s"]
 `
 
+// configurePodman writes what it reads below /etc.
+func configurePodman(t *testing.T) {
+	t.Helper()
+	must(t, os.MkdirAll("/etc/containers", 0o755))
+	writeFile(t, "/etc/containers/containers.conf", fmt.Sprintf(podmanConfig, rttest.Runtime(t)))
+	writeFile(t, "/etc/containers/policy.json", `{"default":[{"type":"insecureAcceptAnything"}]}`)
+}
+
 // startPodman configures podman, which has no daemon, and loads the image.
 func startPodman(t *testing.T) engine {
 	t.Helper()
@@ -39,9 +47,7 @@ func startPodman(t *testing.T) engine {
 		_ = unix.Unmount("/run/netns", unix.MNT_DETACH) // where netavark's namespaces have names
 		removeCgroups(rttest.CgroupParent())
 	})
-	must(t, os.MkdirAll("/etc/containers", 0o755))
-	writeFile(t, "/etc/containers/containers.conf", fmt.Sprintf(podmanConfig, rttest.Runtime(t)))
-	writeFile(t, "/etc/containers/policy.json", `{"default":[{"type":"insecureAcceptAnything"}]}`)
+	configurePodman(t)
 	podman := engine{t, []string{"podman", "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp")}}
 	res := podman.run("load", "-i", writeImage(t, dir)).OK()
 	if !strings.Contains(res.Stdout, imageName) {
@@ -279,4 +285,96 @@ func podmanKube(p engine) {
 	})
 	p.run("play", "kube", "--net", "none", file).OK()
 	p.eventually("from kube", "logs", "kube-main")
+}
+
+// startRootless is podman as an ordinary user with a range of subordinate ids.
+func startRootless(t *testing.T) engine {
+	t.Helper()
+	need(t, "podman", "conmon", "newuidmap", "setpriv")
+	configurePodman(t)
+	dir := workDir(t, "rootless")
+	appendFile(t, "/etc/passwd", "rootless:x:64001:64001::"+dir+":/bin/sh\n")
+	appendFile(t, "/etc/group", "rootless:x:64001:\n")
+	appendFile(t, "/etc/subuid", "rootless:400000:65536\n")
+	appendFile(t, "/etc/subgid", "rootless:400000:65536\n")
+	image := writeImage(t, dir)
+	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
+	must(t, os.Chown(filepath.Join(dir, "run"), 64001, 64001))
+	must(t, os.Chown(dir, 64001, 64001))
+	podman := engine{t, []string{"setpriv", "--reuid", "64001", "--regid", "64001", "--clear-groups", "env", "-C", dir, "HOME=" + dir,
+		"USER=rootless", "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"), "podman"}}
+	t.Cleanup(func() { podman.run("system", "migrate") }) // ends the process that keeps its user namespace
+	podman.run("load", "-i", image).OK()
+	return podman
+}
+
+func TestPodmanRootless(t *testing.T) {
+	podman := startRootless(t)
+	for _, c := range rootlessChecks {
+		t.Run(c.name, func(t *testing.T) { c.check(podman.in(t)) })
+	}
+}
+
+// alone is a container's flag list: no network.
+var alone = []string{"--net", "none"}
+
+var rootlessChecks = []check{
+	{"info names the runtime", func(p engine) {
+		p.says("rt true", "info", "--format", "{{.Host.OCIRuntime.Name}} {{.Host.Security.Rootless}}")
+	}},
+	{"run", func(p engine) { p.once("echo $(id -u) $((40+2)); exit 3", alone...).Exits(3).Prints("0 42") }},
+	{"ids", func(p engine) {
+		p.once("cat /proc/self/uid_map | tr -s ' '", alone...).OK().Prints("0 64001 1\n 1 400000 65536")
+		p.once("id -u", "--net", "none", "--user", "1000").OK().Prints("1000")
+		p.once("id -u", "--net", "none", "--userns", "keep-id").OK().Prints("64001")
+	}},
+	{"terminal", func(p engine) {
+		contains(p.t, p.onTerminal("echo $((6*7)); exit\n", "run", "--rm", "-it", "--net", "none", imageName, "sh"), "42")
+	}},
+	{"exec, top, stop, logs", func(p engine) {
+		id := p.detached("echo said; exec sleep 1000", alone...)
+		p.says("hello", "exec", id, "echo", "hello")
+		p.run("exec", id, "sh", "-c", "exit 17").Exits(17)
+		contains(p.t, p.run("top", id).OK().Stdout, "sleep 1000")
+		p.says("said", "logs", id)
+		p.run("stop", "-t", "0", id).OK()
+		p.says("137", "wait", id)
+	}},
+	{"program not found is 127", func(p engine) {
+		p.run("run", "--rm", "--net", "none", imageName, "/no/such").Exits(127)
+	}},
+	{"volume, read-only root, tmpfs", func(p engine) {
+		p.once("echo kept > /v/f", "--net", "none", "-v", "named:/v").OK()
+		p.once("cat /v/f", "--net", "none", "-v", "named:/v:ro").OK().Prints("kept")
+		res := p.once("touch /t/y && touch /x", "--net", "none", "--read-only", "--tmpfs", "/t").Exits(1)
+		contains(p.t, res.Stderr, "/x: Read-only file system")
+	}},
+	{"capabilities and seccomp", func(p engine) {
+		p.once("grep -E '^(CapEff|Seccomp):' /proc/self/status", "--net", "none", "--cap-drop", "all").OK().
+			Prints("CapEff:\t0000000000000000\nSeccomp:\t2")
+	}},
+	{"without cgroups", func(p engine) {
+		rttest.OnlyRT(p.t, "podman asks for --cgroup-manager=disabled, as crun has it")
+		p.once("echo in", "--net", "none", "--cgroups=disabled").OK().Prints("in")
+	}},
+	{"pod", func(p engine) {
+		p.run("pod", "create", "--name", "pod", "--net", "none").OK()
+		p.t.Cleanup(func() { p.run("pod", "rm", "-f", "-t", "0", "pod").OK() })
+		p.run("run", "-d", "--pod", "pod", "--name", "one", imageName, "sleep", "1000").OK()
+		want := strings.TrimSpace(p.run("exec", "one", "readlink", "/proc/self/ns/ipc").OK().Stdout)
+		p.says(want, "run", "--rm", "--pod", "pod", imageName, "readlink", "/proc/self/ns/ipc")
+	}},
+	{"network", func(p engine) {
+		rttest.Need(p.t, rttest.Command("slirp4netns"), openTun)
+		contains(p.t, p.once("ip addr show tap0").OK().Stdout, "inet 10.0.2.100")
+	}},
+	{"nothing left running", func(p engine) { p.says("", "ps", "-aq") }},
+}
+
+// openTun is a /dev/net/tun that everybody may use.
+func openTun() string {
+	if info, err := os.Stat("/dev/net/tun"); err != nil || info.Mode()&0o006 != 0o006 {
+		return "/dev/net/tun for everybody"
+	}
+	return ""
 }
