@@ -81,7 +81,7 @@ func (b *birth) beforeOpening(s nsenter.Source) error {
 			return err
 		}
 	}
-	if s.InCgroup || s.Kind == nsenter.CgroupTasks {
+	if (s.InCgroup || s.Kind == nsenter.CgroupTasks) && !b.inCgroup && b.guest == nil {
 		return errors.Join(b.flush(), b.makeCgroup())
 	}
 	return nil
