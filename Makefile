@@ -18,7 +18,7 @@ GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
 UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/clients)
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
 
-.PHONY: all deps install test unit integration test-clients sanitize lint fuzz demo bench clean
+.PHONY: all deps install test unit integration test-clients test-vm test-vm-all sanitize lint fuzz demo bench clean
 
 all:
 	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
@@ -42,6 +42,14 @@ integration: all
 # Real engines, those that are installed; `tests/deps.sh containerd docker.io podman …` installs Debian's.
 test-clients: all
 	@$(GO) run ./tests/internal/testsum $(GOTEST) -timeout 20m ./tests/clients
+
+# Debian's kernels under qemu: cgroup v2, v1 and both, with and without systemd as PID 1. Ten minutes; -all takes hours.
+test-vm test-vm-all: PACKAGES += qemu-system-x86 xz-utils
+test-vm: deps all
+	@$(GO) run ./tests/internal/testsum $(GO) run ./tests/vm
+
+test-vm-all: deps all
+	@$(GO) run ./tests/internal/testsum $(GO) run ./tests/vm -all -limit 2h
 
 # The stage's own tests build it with the sanitizers already; this is the whole of rt, in real containers.
 sanitize:
