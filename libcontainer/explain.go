@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -40,10 +41,28 @@ func explainStep(e *nsenter.StepError, output *os.File) error {
 	case nsenter.OpHook:
 		return explainHook(e, output)
 	}
+	if missing := missingCaps(e); missing != 0 {
+		return hint(fmt.Errorf("%s: give %s: %w", e.Step.From, capNames(missing), e.Errno), "rt can give only the capabilities that it has itself")
+	}
 	if h := stepHint(e); h != "" {
 		return hint(e, h)
 	}
 	return e
+}
+
+// missingCaps are those of a refused capset(2) that we lack ourselves.
+func missingCaps(e *nsenter.StepError) uint64 {
+	s := e.Step
+	if e.Errno != unix.EPERM || s.Op != nsenter.OpSyscall || len(s.Num) == 0 || s.Num[0] != unix.SYS_CAPSET {
+		return 0
+	}
+	var own [2]unix.CapUserData
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if unix.Capget(&head, &own[0]) != nil {
+		return 0
+	}
+	permitted := func(word int) uint64 { return uint64(binary.NativeEndian.Uint32([]byte(s.Text[1][12*word+4:]))) }
+	return (permitted(0) | permitted(1)<<32) &^ (uint64(own[0].Permitted) | uint64(own[1].Permitted)<<32)
 }
 
 func explainProgram(e *nsenter.StepError) error {
