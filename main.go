@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	libcontainer.Unpin()
 	status := cli.Main(os.Args, os.Stdout, os.Stderr)
 	libcontainer.Dismiss()
 	os.Exit(status)

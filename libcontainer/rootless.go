@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"rt/internal/sys"
 	"rt/nsenter"
 )
 
@@ -92,6 +93,7 @@ func writeMapAsUser(file string, maps []specs.LinuxIDMapping) error {
 			args = append(args, strconv.FormatUint(uint64(n), 10))
 		}
 	}
+	defer sys.AsCaller()()
 	out, err := exec.Command(helper, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %v: %s", helper, strings.Join(args, " "), err, strings.TrimSpace(string(out)))

@@ -28,6 +28,11 @@ func Start() (*Stage, error) {
 	return start([]string{"seal"}, nil)
 }
 
+// Unpin undoes, for the process's first thread, what let Go start with one
+// processor only (early.c). What rt starts takes its affinity from there
+// (sys.AsCaller).
+func Unpin() { C.unpin() }
+
 // Hold starts a process that does nothing but keep the namespaces that attr
 // makes; it ends with its channel. It is not sealed: nobody but us sees it.
 func Hold(attr *syscall.SysProcAttr) (*Stage, error) { return start(nil, attr) }

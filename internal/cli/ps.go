@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"rt/internal/sys"
 )
 
 func (a *app) psCommand() *cli.Command {
@@ -66,6 +67,7 @@ func printPids(w io.Writer, pids []int) error {
 
 // hostPS runs ps of this machine. What it says first on stderr is about its arguments; the rest is its usage.
 func hostPS(args []string) (string, error) {
+	defer sys.AsCaller()()
 	out, err := exec.Command("ps", args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {

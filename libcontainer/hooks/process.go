@@ -3,12 +3,13 @@ package hooks
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"rt/internal/sys"
 )
 
 // StatusError says how a hook that did run ended.
@@ -77,7 +78,7 @@ func start(hook *specs.Hook, dir string, input []byte) (_ *process, err error) {
 		return nil, err
 	}
 	defer theirOut.Close()
-	defer normalTimers()()
+	defer sys.AsCaller()()
 	p.proc, err = os.StartProcess(hook.Path, arguments(hook), &os.ProcAttr{
 		Dir:   dir,
 		Env:   hook.Env, // nil means ours, empty means none
@@ -86,21 +87,6 @@ func start(hook *specs.Hook, dir string, input []byte) (_ *process, err error) {
 		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
 	})
 	return p, err
-}
-
-// normalTimers gives the child the usual timer slack: rt's own is raised, so that
-// the Go runtime's watchdog wakes less often, and a child would inherit it.
-func normalTimers() (restore func()) {
-	runtime.LockOSThread() // the slack is the thread's
-	old, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err != nil {
-		return runtime.UnlockOSThread
-	}
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 50000, 0, 0, 0)
-	return func() {
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(old), 0, 0, 0)
-		runtime.UnlockOSThread()
-	}
 }
 
 // arguments are passed on as they are: the first one is the name the hook sees

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -358,4 +359,31 @@ func TestMissingHookProgram(t *testing.T) {
 	*hooksOf(b, "createRuntime") = []specs.Hook{{Path: "/no/such/hook"}}
 	b.Create().FailsNaming("hooks.createRuntime[0]", "/no/such/hook", "no such file or directory")
 	b.CheckGone()
+}
+
+// rt itself makes do with one processor and coarse timers; nothing that it starts may inherit that.
+func TestHooksRunOnTheCallersProcessors(t *testing.T) {
+	t.Parallel()
+	const look = "cat > /dev/null; grep Cpus_allowed_list /proc/self/status > %s; cat /proc/self/timerslack_ns >> %s"
+	b := rttest.New(t).Sh("grep Cpus_allowed_list /proc/self/status")
+	seen := filepath.Join(b.Dir, "seen")
+	hook := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", fmt.Sprintf(look, seen, seen)}}
+	b.Spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{hook}}
+	res := b.Run().OK()
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(own), "Cpus_allowed_list:")
+	all := strings.TrimSpace(strings.SplitN(rest, "\n", 2)[0])
+	got, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "Cpus_allowed_list:\t" + all + "\n50000\n"; string(got) != want {
+		t.Errorf("a hook has %q, want %q", got, want)
+	}
+	if !strings.Contains(res.Stdout, all) {
+		t.Errorf("the container has %q, want %q", res.Stdout, all)
+	}
 }
