@@ -51,6 +51,10 @@ func (b *birth) serve() error {
 	return errors.New("the plan does not wait for start")
 }
 
+// batchSize is how many fds travel together: few enough that the stage goes on
+// with the first while we open the next.
+const batchSize = 5
+
 // supply opens what a step takes and sends it on, a batch at a time: few fds are
 // open here at once, however many mounts there are.
 func (b *birth) supply(s nsenter.Step) error {
@@ -66,7 +70,7 @@ func (b *birth) supply(s nsenter.Step) error {
 		return fmt.Errorf("%s: %s: %w", s.From, s.What, err)
 	}
 	b.batch = append(b.batch, fd)
-	if len(b.batch) == nsenter.MaxFDs {
+	if len(b.batch) == batchSize {
 		return b.flush()
 	}
 	return nil

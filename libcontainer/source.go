@@ -91,13 +91,18 @@ func (b *birth) openTree(s nsenter.Source) (int, error) {
 }
 
 func (b *birth) setTree(fd int, s nsenter.Source) error {
-	for _, p := range s.Propagation {
+	top := unix.MountAttr{Attr_set: s.Set, Attr_clr: s.Clear}
+	for i, p := range s.Propagation {
+		if i == len(s.Propagation)-1 && !p.Recursive {
+			top.Propagation = p.Type // one call does all that is for the top mount
+			break
+		}
 		if err := setMount(fd, p.Recursive, unix.MountAttr{Propagation: p.Type}); err != nil {
 			return err
 		}
 	}
-	if s.Set|s.Clear != 0 {
-		if err := setMount(fd, false, unix.MountAttr{Attr_set: s.Set, Attr_clr: s.Clear}); err != nil {
+	if top != (unix.MountAttr{}) {
+		if err := setMount(fd, false, top); err != nil {
 			return err
 		}
 	}
