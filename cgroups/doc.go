@@ -2,7 +2,7 @@
 //
 // A cgroup here is a set of directories: one in each cgroup v1 hierarchy, one in the cgroup2 tree, or
 // both (hybrid). [Open] finds out which, [Cgroup.Create] makes them and writes the limits,
-// [Cgroup.Birth] hands over what a process needs to be born inside, [Cgroup.Kill] and [Cgroup.Remove]
+// [Cgroup.MountSources] names the directories that a process enters, [Cgroup.Kill] and [Cgroup.Remove]
 // end it. [Load] gives the same object back from a state record.
 //
 // Each controller has a file of its own (pids.go, memory.go, …) that translates its part of

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Birth is what a process needs to start its life inside the cgroup.
+// Birth is how these tests enter a cgroup as the stage does: by what is open here.
 type Birth struct {
 	// Into is the cgroup2 directory for clone3 with CLONE_INTO_CGROUP; nil on pure v1.
 	Into *os.File
