@@ -3,8 +3,8 @@
 //
 //	go test ./rootfs -update
 //
-// writes the files anew. They are for plans only: a value that a person can
-// state in a line belongs into the test.
+// writes the files anew. They are for plans, and for tables in docs: a value
+// that a person can state in a line belongs into the test.
 package golden
 
 import (
@@ -28,7 +28,12 @@ var update = flag.Bool("update", false, "write the golden files of testdata anew
 // Check compares got with testdata/name.golden.
 func Check(t *testing.T, name, got string) {
 	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
+	File(t, filepath.Join("testdata", name+".golden"), got)
+}
+
+// File compares got with a file that is generated, such as a table in docs.
+func File(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
