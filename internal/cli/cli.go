@@ -47,7 +47,8 @@ func (a *app) dispatch(args []string) error {
 		return errors.New("init is rt's own entry into a container, not a command")
 	}
 	cli.VersionPrinter = func(*cli.Context) { printVersion(a.out) }
-	return a.command().Run(args)
+	app := a.command()
+	return app.Run(flagsFirst(app, args))
 }
 
 func (a *app) command() *cli.App {
@@ -119,10 +120,15 @@ func (a *app) before(c *cli.Context) error {
 	return nil
 }
 
-// noCommand runs when the first argument names no command.
+// noCommand runs when the first argument names no command. checkpoint and
+// restore fail whatever comes after them, --help too: that one's success, and
+// what restore says of a flag, are how Podman asks whether they work.
 func noCommand(c *cli.Context) error {
-	if c.NArg() == 0 {
+	switch verb := c.Args().First(); verb {
+	case "":
 		return cli.ShowAppHelp(c)
+	case "checkpoint", "restore":
+		return fmt.Errorf("%s: not supported: rt neither saves nor restores running containers", verb)
 	}
 	return fmt.Errorf("unknown command %q (rt --help lists the commands)", c.Args().First())
 }

@@ -14,18 +14,18 @@ func TestArity(t *testing.T) {
 		want string
 	}{
 		{[]string{"create"}, `rt: "create" requires exactly 1 argument(s)`},
-		{[]string{"create", "a", "--no-pivot"}, `rt: "create" requires exactly 1 argument(s)`},
+		{[]string{"create", "a", "--bundle"}, `rt: "create" requires exactly 1 argument(s)`},
 		{[]string{"start"}, `rt: "start" requires exactly 1 argument(s)`},
 		{[]string{"start", "a", "b"}, `rt: "start" requires exactly 1 argument(s)`},
 		{[]string{"run"}, `rt: "run" requires exactly 1 argument(s)`},
-		{[]string{"run", "a", "-d"}, `rt: "run" requires exactly 1 argument(s)`},
+		{[]string{"run", "a", "--", "-d"}, `rt: "run" requires exactly 1 argument(s)`},
 		{[]string{"state"}, `rt: "state" requires exactly 1 argument(s)`},
 		{[]string{"state", "a", "b"}, `rt: "state" requires exactly 1 argument(s)`},
 		{[]string{"state", "a", "--", "b"}, `rt: "state" requires exactly 1 argument(s)`},
 		{[]string{"kill"}, `rt: "kill" requires a minimum of 1 argument(s)`},
-		{[]string{"kill", "a", "9", "--all"}, `rt: "kill" requires a maximum of 2 argument(s)`},
+		{[]string{"kill", "a", "9", "-9"}, `rt: "kill" requires a maximum of 2 argument(s)`},
 		{[]string{"delete"}, `rt: "delete" requires exactly 1 argument(s)`},
-		{[]string{"delete", "a", "--force"}, `rt: "delete" requires exactly 1 argument(s)`},
+		{[]string{"delete", "a", "--forced"}, `rt: "delete" requires exactly 1 argument(s)`},
 		{[]string{"list", "a"}, `rt: "list" requires exactly 0 argument(s)`},
 		{[]string{"spec", "a"}, `rt: "spec" requires exactly 0 argument(s)`},
 		{[]string{"plan", "a"}, `rt: "plan" requires exactly 0 argument(s)`},
@@ -71,8 +71,50 @@ func TestFlagWithoutValue(t *testing.T) {
 	}
 }
 
+// Flags may come after the arguments, but for exec and ps, whose arguments may be anybody's.
+func TestFlagsFirst(t *testing.T) {
+	app := (&app{}).command()
+	for line, want := range map[string]string{
+		"":                                   "",
+		"list":                               "list",
+		"delete x --force":                   "delete --force x",
+		"delete x -f=true":                   "delete -f=true x",
+		"--root delete delete x -f":          "--root delete delete -f x",
+		"-debug --log=l kill x 9 --all":      "-debug --log=l kill --all x 9",
+		"create x -b B --pid-file F":         "create -b B --pid-file F x",
+		"run x --bundle --no-pivot -d":       "run --bundle --no-pivot -d x",
+		"update x --cpu-quota -1 --memory 9": "update --cpu-quota -1 --memory 9 x",
+		"update -r - x":                      "update -r - x",
+		"delete x -- --force":                "delete x -- --force",
+		"delete x --bundle B":                "delete x --bundle B",
+		"create x --bundle":                  "create x --bundle",
+		"kill x -9":                          "kill x -9",
+		"exec -e A=1 x sh -e":                "exec -e A=1 x sh -e",
+		"exec x --tty":                       "exec x --tty",
+		"ps x -f":                            "ps x -f",
+		"state x --help":                     "state --help",
+		"exec -h x":                          "exec -h",
+		"nope x --force":                     "nope x --force",
+	} {
+		args := append([]string{"rt"}, strings.Fields(line)...)
+		if got := strings.Join(flagsFirst(app, args)[1:], " "); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
+// Podman takes the success of the first line for support, and of the last a flag that needs an argument.
+func TestNoCheckpoint(t *testing.T) {
+	for _, args := range [][]string{{"checkpoint", "--help"}, {"checkpoint", "a"}, {"restore", "a"}, {"restore", "--lsm-mount-context"}} {
+		status, out, errOut := rt(args...)
+		if msg := onlyMessage(t, errOut); status != 1 || out != "" || !strings.HasPrefix(msg, args[0]+": not supported") {
+			t.Errorf("%q: status %d, stdout %q, error %q", args, status, out, msg)
+		}
+	}
+}
+
 func TestUnknownCommand(t *testing.T) {
-	for _, verb := range []string{"nope", "restore", "creat"} {
+	for _, verb := range []string{"nope", "restores", "creat"} {
 		status, out, errOut := rt(verb, "a")
 		want := `unknown command "` + verb + `" (rt --help lists the commands)`
 		if msg := onlyMessage(t, errOut); status != 1 || out != "" || msg != want {

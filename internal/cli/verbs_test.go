@@ -134,7 +134,7 @@ func TestBadID(t *testing.T) {
 }
 
 func TestKillUnknownSignal(t *testing.T) {
-	for _, sig := range []string{"NOSUCH", "", "-1", "0x9", "99", "--all"} {
+	for _, sig := range []string{"NOSUCH", "", "-1", "0x9", "99", "--every"} {
 		status, _, errOut := rt("--root", t.TempDir(), "kill", "x", sig)
 		msg := onlyMessage(t, errOut)
 		if status != 1 || !strings.HasPrefix(msg, "kill x: ") || strings.Contains(msg, "does not exist") {

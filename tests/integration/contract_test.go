@@ -96,9 +96,11 @@ func TestContractUsage(t *testing.T) {
 	for _, line := range []string{"run --bundle", "exec --user", "list --format", "ps -f", "update --memory"} {
 		usageError(t, b.RT(strings.Fields(line)...), "flag needs an argument")
 	}
-	if rttest.IsRT(t) { // runc takes flags after the id, but for exec, kill and ps; an unknown command is 3
-		usageError(t, b.RT("delete", "a", "--force"), `\"delete\" requires exactly 1 argument(s)`)
-		usageError(t, b.RT("create", "a", "--bundle", "b"), `\"create\" requires exactly 1 argument(s)`)
+	for _, line := range []string{"delete a --bogus", "create a --bundle", "state a --force", "delete a -- --force"} {
+		verb, _, _ := strings.Cut(line, " ")
+		usageError(t, b.RT(strings.Fields(line)...), `\"`+verb+`\" requires exactly 1 argument(s)`)
+	}
+	if rttest.IsRT(t) { // runc ends with 3
 		b.RT("nosuch").Fails("nosuch")
 	}
 }
@@ -111,9 +113,26 @@ func usageError(t *testing.T, res *rttest.Result, word string) {
 	}
 }
 
-// exec, kill and ps take what follows the id as it is.
+// Flags of a command are taken after the id, too; exec and ps pass what follows it on.
 func TestContractFlagsAfterTheID(t *testing.T) {
 	t.Parallel()
+	late := rttest.New(t).Args("sleep", "1000")
+	late.WriteConfig()
+	pidFile := filepath.Join(late.Mkdir("pids"), "pid")
+	late.RT("create", late.ID, "--bundle", late.Dir, "--pid-file", pidFile).OK()
+	pid := late.Pid()
+	if read(t, pidFile) != strconv.Itoa(pid) {
+		t.Errorf("pid file %q, want %d", read(t, pidFile), pid)
+	}
+	late.RT("start", late.ID, "--help").OK()
+	late.RT("events", late.ID, "--stats").OK()
+	late.RT("update", late.ID, "--pids-limit", "-1").OK()
+	late.RT("kill", late.ID, "KILL", "--all").OK()
+	late.Wait(pid)
+	late.RT("delete", late.ID, "--force").OK()
+	late.RT("delete", late.ID, "-f").OK()
+	late.RT("run", late.ID, "--keep", "-b", late.Dir, "--detach").OK()
+
 	b := sleeping(t, nil)
 	execIn(b, "", "sh", "-c", "echo $1", "sh", "--tty").OK().Prints("--tty")
 	execIn(b, "", "echo", "-n", "-e", "--help").OK().Prints("--help")
