@@ -51,8 +51,11 @@ func (c *Container) ID() string { return c.record.ID }
 // State is computed now, from the kernel; only what cannot change is read from the record.
 func (c *Container) State() (State, error) {
 	s := State{OCIVersion: c.record.OCIVersion, ID: c.record.ID, Bundle: c.record.Bundle, Rootfs: c.record.Rootfs,
-		Created: c.record.Created, Annotations: c.record.Annotations}
+		Annotations: c.record.Annotations}
 	var err error
+	if s.Created, err = time.Parse(time.RFC3339Nano, c.record.Created); err != nil {
+		return s, fmt.Errorf("the record of %q: %w", s.ID, err)
+	}
 	if s.Status, err = c.Status(); err != nil {
 		return s, err
 	}

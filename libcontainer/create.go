@@ -188,7 +188,7 @@ func (b *birth) delegate() error {
 
 func (b *birth) fillRecord() {
 	b.record = record{Version: recordVersion, OCIVersion: b.spec.Version, ID: b.opts.ID, Bundle: b.opts.Bundle,
-		Rootfs: rootPath(b.spec, b.opts.Bundle), Created: time.Now().UTC(), Creating: true, Annotations: b.spec.Annotations,
+		Rootfs: rootPath(b.spec, b.opts.Bundle), Created: time.Now().UTC().Format(time.RFC3339Nano), Creating: true, Annotations: b.spec.Annotations,
 		Cgroup: b.cgroup.State()}
 	b.record.CgroupPaths = b.record.Cgroup.Paths
 	ns := sortNamespaces(b.spec)

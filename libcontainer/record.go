@@ -3,12 +3,12 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,6 +17,7 @@ import (
 	"rt/cgroups"
 	"rt/libcontainer/intelrdt"
 	"rt/nsenter"
+	"rt/specconv"
 )
 
 // recordVersion grows when a field changes its meaning.
@@ -29,8 +30,8 @@ type record struct {
 	ID          string            `json:"id"`
 	Bundle      string            `json:"bundle"`
 	Rootfs      string            `json:"rootfs"`
-	Created     time.Time         `json:"created"`
-	Creating    bool              `json:"-"` // create has not finished, or was killed: its first record is still there
+	Created     string            `json:"created"` // RFC 3339
+	Creating    bool              `json:"-"`       // create has not finished, or was killed: its first record is still there
 	Pid         int               `json:"init_process_pid"`
 	StartTime   uint64            `json:"init_process_start"` // of Pid, in clock ticks since boot: tells it from a later process of the same number
 	OwnPidNS    bool              `json:"own_pid_namespace"`
@@ -67,7 +68,7 @@ func (r *record) appendFirst(b []byte) ([]byte, error) {
 	b = append(b, `{"version":`...)
 	b = strconv.AppendInt(b, int64(r.Version), 10)
 	for _, f := range [...][2]string{{"ociVersion", r.OCIVersion}, {"id", r.ID}, {"bundle", r.Bundle}, {"rootfs", r.Rootfs},
-		{"created", r.Created.Format(time.RFC3339Nano)}} {
+		{"created", r.Created}} {
 		b = append(append(append(b, `,"`...), f[0]...), `":`...)
 		var err error
 		if b, err = jsontext.AppendQuote(b, f[1]); err != nil {
@@ -144,9 +145,13 @@ func (e *entry) readFile(file string) (*record, error) {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
 	var r record
-	if err := json.UnmarshalRead(f, &r); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+	if err := specconv.DecodeInto(name, data, &r); err != nil {
+		return nil, fmt.Errorf("read the record: %w", err)
 	}
 	if r.Version != recordVersion || r.ID != e.id {
 		return nil, fmt.Errorf("read %s: a record of version %d for %q is not ours", name, r.Version, r.ID)

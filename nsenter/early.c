@@ -98,6 +98,19 @@ static void fill_stdio(void)
 			open("/dev/null", O_RDWR);
 }
 
+/* Two that start at the same time want two processors; left alone, a child waits on its parent's for milliseconds. */
+static void send_away(int pid)
+{
+	cpu_set_t others;
+	int cpu = sched_getcpu();
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(others), &others) < 0)
+		return;
+	CPU_CLR(cpu, &others);
+	if (CPU_COUNT(&others) > 0)
+		sched_setaffinity(pid, sizeof(others), &others);
+}
+
 static void fork_stage(const char *hint)
 {
 	int pair[2], channel;
@@ -114,10 +127,12 @@ static void fork_stage(const char *hint)
 		_exit(send_message(MSG_ERROR, errno, "execveat rt init", 17, -1));
 	}
 	close(pair[1]);
-	if (early_pid > 0)
-		early_channel = pair[0];
-	else
+	if (early_pid < 0) {
 		close(pair[0]);
+		return;
+	}
+	early_channel = pair[0];
+	send_away(early_pid);
 }
 
 static cpu_set_t callers_cpus;

@@ -61,6 +61,12 @@ func DecodeResources(file string, data []byte) (*specs.LinuxResources, error) {
 	return resources, nil
 }
 
+// DecodeInto reads any document whose type is of structs, maps with text keys, slices, text, numbers and booleans.
+// What encoding/json learns of a type before its first value takes longer than a whole config here.
+func DecodeInto(file string, data []byte, into any) error {
+	return decode(file, data, into)
+}
+
 // SyntaxError says where a file is not the JSON it should be.
 type SyntaxError struct {
 	File   string

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -47,11 +49,11 @@ func (a *app) dispatch(args []string) error {
 		return errors.New("init is rt's own entry into a container, not a command")
 	}
 	cli.VersionPrinter = func(*cli.Context) { printVersion(a.out) }
-	app := a.command()
+	app := a.command(args)
 	return app.Run(flagsFirst(app, args))
 }
 
-func (a *app) command() *cli.App {
+func (a *app) command(args []string) *cli.App {
 	return &cli.App{
 		Name:        "rt",
 		HelpName:    "rt",
@@ -60,7 +62,7 @@ func (a *app) command() *cli.App {
 		Version:     version,
 		Compiled:    time.Unix(0, 0), // unset, the library stats our binary to fill it
 		Flags:       a.globals.flags(),
-		Commands:    a.commands(),
+		Commands:    a.commands(args[1:]),
 		Writer:      a.out,
 		ErrWriter:   a.out,
 
@@ -82,31 +84,54 @@ rt plan                            see what would be done, step by step
 rt run web1                        run it; or: create web1, start web1
 rt list; rt kill web1; rt delete web1`
 
-func (a *app) commands() []*cli.Command {
-	all := []*cli.Command{
-		a.createCommand(),
-		a.startCommand(),
-		a.runCommand(),
-		a.stateCommand(),
-		a.killCommand(),
-		a.execCommand(),
-		a.pauseCommand(),
-		a.resumeCommand(),
-		a.psCommand(),
-		a.eventsCommand(),
-		a.updateCommand(),
-		a.deleteCommand(),
-		a.listCommand(),
-		a.specCommand(),
-		a.planCommand(),
-		a.featuresCommand(),
+// verbs are the commands, in the order of the help.
+func (a *app) verbs() []verb {
+	return []verb{
+		{"create", a.createCommand},
+		{"start", a.startCommand},
+		{"run", a.runCommand},
+		{"state", a.stateCommand},
+		{"kill", a.killCommand},
+		{"exec", a.execCommand},
+		{"pause", a.pauseCommand},
+		{"resume", a.resumeCommand},
+		{"ps", a.psCommand},
+		{"events", a.eventsCommand},
+		{"update", a.updateCommand},
+		{"delete", a.deleteCommand},
+		{"list", a.listCommand},
+		{"spec", a.specCommand},
+		{"plan", a.planCommand},
+		{"features", a.featuresCommand},
 	}
-	for _, c := range all {
+}
+
+type verb struct {
+	name string
+	make func() *cli.Command
+}
+
+// commands makes the verbs that args may mean, or all for a help text: the
+// flags of all sixteen would cost every command a tenth of a millisecond.
+func (a *app) commands(args []string) (made []*cli.Command) {
+	verbs := a.verbs()
+	meant := slices.DeleteFunc(slices.Clone(verbs), func(v verb) bool { return !slices.Contains(args, v.name) })
+	if len(meant) == 0 || slices.ContainsFunc(args, asksForHelp) {
+		meant = verbs
+	}
+	for _, v := range meant {
+		c := v.make()
 		// Else the library adds a subcommand `help`, alias `h`, to each verb, and
 		// a container of that name could not be named.
 		c.HideHelpCommand = true
+		made = append(made, c)
 	}
-	return all
+	return made
+}
+
+func asksForHelp(arg string) bool {
+	name := strings.TrimLeft(arg, "-")
+	return name == "help" || name == "h"
 }
 
 func (a *app) before(c *cli.Context) error {

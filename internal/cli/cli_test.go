@@ -248,7 +248,7 @@ func TestFullStdout(t *testing.T) {
 
 func verbs() []string {
 	var names []string
-	for _, c := range new(app).commands() {
+	for _, c := range new(app).commands(nil) {
 		names = append(names, c.Name)
 	}
 	return names

@@ -45,6 +45,13 @@ func controllerMount(controller string) (mount string, ok bool) {
 	return "", false
 }
 
+// HierarchyMounted tells whether the runtime can see the hierarchy that a line of /proc/PID/cgroup names so.
+func HierarchyMounted(controllers string) bool {
+	first, _, _ := strings.Cut(controllers, ",")
+	_, ok := controllerMount(first)
+	return ok
+}
+
 // unifiedHas says whether the cgroup2 mount offers the controller.
 func unifiedHas(controller string) bool {
 	mount, ok := controllerMount("")
