@@ -49,7 +49,7 @@ func (a *app) dispatch(args []string) error {
 		return errors.New("init is rt's own entry into a container, not a command")
 	}
 	cli.VersionPrinter = func(*cli.Context) { printVersion(a.out) }
-	app := a.command(args)
+	app := a.command(args[1:])
 	return app.Run(flagsFirst(app, args))
 }
 
@@ -62,7 +62,7 @@ func (a *app) command(args []string) *cli.App {
 		Version:     version,
 		Compiled:    time.Unix(0, 0), // unset, the library stats our binary to fill it
 		Flags:       a.globals.flags(),
-		Commands:    a.commands(args[1:]),
+		Commands:    a.commands(args),
 		Writer:      a.out,
 		ErrWriter:   a.out,
 

@@ -73,7 +73,7 @@ func TestFlagWithoutValue(t *testing.T) {
 
 // Flags may come after the arguments, but for exec and ps, whose arguments may be anybody's.
 func TestFlagsFirst(t *testing.T) {
-	app := (&app{}).command()
+	app := (&app{}).command(nil)
 	for line, want := range map[string]string{
 		"":                                   "",
 		"list":                               "list",
