@@ -37,7 +37,8 @@ func (c *compiler) schedulingSteps(proc *specs.Process) error {
 	return nil
 }
 
-// schedAttr is struct sched_attr of sched_setattr(2), its first version of 48 bytes.
+// schedAttr is struct sched_attr of sched_setattr(2), in the version that has utilisation clamps: their flags are refused in
+// a shorter one. The specification has no values for them, so they stand at their ends and hold nothing back.
 func schedAttr(s *specs.Scheduler) (string, error) {
 	policy, ok := specconv.SchedulerPolicy(s.Policy)
 	if !ok {
@@ -52,13 +53,16 @@ func schedAttr(s *specs.Scheduler) (string, error) {
 		flags |= bit
 	}
 	le := binary.NativeEndian
-	b := le.AppendUint32(nil, 48)
+	b := le.AppendUint32(nil, 56)
 	b = le.AppendUint32(b, uint32(policy))
 	b = le.AppendUint64(b, uint64(flags))
 	b = le.AppendUint32(b, uint32(s.Nice))
 	b = le.AppendUint32(b, uint32(s.Priority))
 	for _, n := range []uint64{s.Runtime, s.Deadline, s.Period} {
 		b = le.AppendUint64(b, n)
+	}
+	for _, clamp := range []uint32{0, 1024} {
+		b = le.AppendUint32(b, clamp)
 	}
 	return string(b), nil
 }

@@ -56,7 +56,8 @@ func TestSchedAttr(t *testing.T) {
 		Nice                      int32
 		Priority                  uint32
 		Runtime, Deadline, Period uint64
-	}{48, 6, 0x1 | 0x4, -5, 7, 1, 1 << 40, 3}
+		UtilMin, UtilMax          uint32
+	}{56, 6, 0x1 | 0x4, -5, 7, 1, 1 << 40, 3, 0, 1024}
 	b, err := binary.Append(nil, binary.NativeEndian, want)
 	if err != nil {
 		t.Fatal(err)

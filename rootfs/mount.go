@@ -127,9 +127,10 @@ func (p *planner) filesystem(e *entry) {
 		fs.Flags |= nsenter.RealDirectory
 	}
 	p.label(&fs)
-	if slices.ContainsFunc(fs.Options, tooLong) {
+	// A tmpfs counts versions without being asked, or not at all.
+	if slices.ContainsFunc(fs.Options, tooLong) || slices.Contains(e.SB, "iversion") && e.Type != "tmpfs" {
 		fs.Flags |= nsenter.Legacy
-		fs.MountFlags = legacyFlags(e)
+		fs.MountFlags = legacyFlags(fs.Attr, e.SB)
 		fs.Options = p.legacyLabel(e.Type, e.Data)
 	}
 	what := "mount " + e.Type + " on " + e.target + e.words()
@@ -143,8 +144,7 @@ func (e *entry) fsWords() []string {
 	for _, w := range e.SB {
 		switch w {
 		case "silent": // how much the kernel logs: nothing that the mount is
-		case "iversion":
-			words = append(words, "i_version")
+		case "iversion": // only mount(2) has a flag for it
 		default:
 			words = append(words, w)
 		}
@@ -183,14 +183,14 @@ var legacyFlag = [...]struct{ attr, flag uint64 }{
 	{unix.MOUNT_ATTR_NODIRATIME, unix.MS_NODIRATIME}, {unix.MOUNT_ATTR_NOSYMFOLLOW, unix.MS_NOSYMFOLLOW},
 }
 
-func legacyFlags(e *entry) uint64 {
+func legacyFlags(attr uint64, superblock []string) uint64 {
 	flags := uint64(0)
 	for _, l := range legacyFlag {
-		if e.Set&l.attr != 0 {
+		if attr&l.attr != 0 {
 			flags |= l.flag
 		}
 	}
-	for _, w := range e.SB {
+	for _, w := range superblock {
 		switch w {
 		case "sync":
 			flags |= unix.MS_SYNCHRONOUS

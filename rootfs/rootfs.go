@@ -143,9 +143,14 @@ func (p *planner) root() {
 	p.add(s)
 }
 
-// The root itself stays private while it is built, else its mounts would appear on the host.
+// The root is nobody's peer while it is built, else its mounts would appear on the host. As a slave, if that is asked for,
+// it sees what the host mounts on it later.
 func (p *planner) rootPropagation() []nsenter.Propagation {
-	return []nsenter.Propagation{{Type: p.defaultPropagation(), Recursive: true}, {Type: unix.MS_PRIVATE}}
+	own := uint64(unix.MS_PRIVATE)
+	if t, _ := propagationType(p.rootfsPropagation()); t == unix.MS_SLAVE {
+		own = t
+	}
+	return []nsenter.Propagation{{Type: p.defaultPropagation(), Recursive: true}, {Type: own}}
 }
 
 // defaultPropagation is that of a mount whose options name none: the one of
@@ -231,7 +236,7 @@ func (p *planner) seal() {
 	}
 	if t, recursive := propagationType(p.rootfsPropagation()); t != 0 && p.facts.OwnMounts {
 		// What is mounted has it already (defaultPropagation), or what its own options say: "rshared" under an
-		// "rslave" root stays so. Only sharing is left to do for all, as the root was private until now.
+		// "rslave" root stays so. Only sharing is left to do for all, as the root was nobody's peer until now.
 		recursive = recursive && t == unix.MS_SHARED
 		*s = append(*s, nsenter.Setattr("linux.rootfsPropagation", "make the root "+p.rootfsPropagation(), nsenter.SlotRoot, 0, 0, t, recursive))
 	}

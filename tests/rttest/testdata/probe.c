@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,35 @@ static int do_notify(const char *text)
 	return 0;
 }
 
+// sched: "POLICY FLAGS NICE PRIORITY RUNTIME DEADLINE PERIOD" of this process.
+static int do_sched(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+		uint32_t util_min, util_max;
+	} a = { 0 };
+	if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0)
+		return 1;
+	printf("%u %#llx %d %u %llu %llu %llu\n", a.policy, (unsigned long long)a.flags, a.nice, a.priority, (unsigned long long)a.runtime,
+	       (unsigned long long)a.deadline, (unsigned long long)a.period);
+	return 0;
+}
+
+// mempolicy: "MODE NODES", the mode with its flags and the mask of the first 64 nodes in hexadecimal.
+static int do_mempolicy(void)
+{
+	int mode = -1;
+	unsigned long nodes[64] = { 0 };
+	if (syscall(SYS_get_mempolicy, &mode, nodes, sizeof(nodes) * 8, NULL, 0) < 0)
+		return 1;
+	printf("%d %#lx\n", mode, nodes[0]);
+	return 0;
+}
+
 static volatile sig_atomic_t enough;
 
 static void stop(int sig)
@@ -184,6 +214,10 @@ int main(int argc, char **argv)
 		return printf("%s\n", open(argv[2], (int)strtol(argv[3], NULL, 0)) < 0 ? strerror(errno) : "ok") < 0;
 	if (!strcmp(cmd, "notify") && argc > 2)
 		return do_notify(argv[2]);
+	if (!strcmp(cmd, "sched"))
+		return do_sched();
+	if (!strcmp(cmd, "mempolicy"))
+		return do_mempolicy();
 	if (!strcmp(cmd, "hunt") && argc > 2)
 		return do_hunt(argv[2]);
 	if (!strcmp(cmd, "pause"))
