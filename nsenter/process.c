@@ -259,6 +259,8 @@ int op_wait(const struct step *s)
 	static struct message m;
 
 	(void)s;
+	if (syscall(SYS_close_range, (unsigned)st.first_own_fd, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) < 0)
+		return failed("close_range", ""); /* now, since a filter may forbid it; what is opened later is close-on-exec */
 	if (send_message(MSG_READY, 0, "", 0, st.slot[SLOT_PASSWD]) < 0 || receive_message(&m, MSG_GO) < 0)
 		return -1;
 	keep(SLOT_PASSWD, -1);
@@ -283,8 +285,6 @@ int op_exec(const struct step *s)
 		end++;
 	if (st.home[0])
 		*end = st.home;
-	if (syscall(SYS_close_range, (unsigned)st.first_own_fd, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) < 0)
-		return failed("close_range", "");
 	execve(st.program, argv, env);
 	return failed("execve", st.program);
 }
