@@ -370,11 +370,12 @@ func (b *birth) runHooks() error {
 	if err := b.awaitBirth(); err != nil {
 		return err
 	}
-	state := b.ociState(specs.StateCreating)
-	if err := hooks.Run("prestart", b.spec.Hooks.Prestart, state); err != nil { //nolint:staticcheck // deprecated, not gone
+	// Prestart hooks come from a time when `start` ran them, on a created container.
+	created := b.ociState(specs.StateCreated)
+	if err := hooks.Run("prestart", b.spec.Hooks.Prestart, created); err != nil { //nolint:staticcheck // deprecated, not gone
 		return err
 	}
-	return hooks.Run("createRuntime", b.spec.Hooks.CreateRuntime, state)
+	return hooks.Run("createRuntime", b.spec.Hooks.CreateRuntime, b.ociState(specs.StateCreating))
 }
 
 // hookFiles are the stdin and the output of hooks that the stage runs.
