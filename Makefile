@@ -13,12 +13,13 @@ FUZZTIME ?= 10s
 # tests/deps.sh puts a Go toolchain here where there is none, or one that is too old.
 export PATH := $(CURDIR)/bin/go/bin:$(PATH)
 
-# Integration tests are all that needs root; everything else is a unit test.
+# Integration tests and the suites of others need root; everything else is a unit test.
 GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
-UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/clients)
+UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/conformance -e ^rt/tests/clients)
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
+CONFORMANCE := $(GOTEST) -timeout 10m -parallel 4 ./tests/conformance
 
-.PHONY: all deps install test unit integration test-clients test-vm test-vm-all sanitize lint fuzz demo bench clean
+.PHONY: all deps install test unit integration conformance test-clients test-vm test-vm-all sanitize lint fuzz demo bench clean
 
 all:
 	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
@@ -31,13 +32,17 @@ install: all
 
 test: PACKAGES += strace procps systemd dbus uidmap
 test: deps all lint
-	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION)
+	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION) -- $(CONFORMANCE)
 
 unit:
 	@$(GO) run ./tests/internal/testsum $(UNIT)
 
 integration: all
 	@$(GO) run ./tests/internal/testsum $(INTEGRATION)
+
+# The OCI's own validation suite, got from the Go module proxy.
+conformance: all
+	@$(GO) run ./tests/internal/testsum $(CONFORMANCE)
 
 # Real engines, those that are installed; `tests/deps.sh containerd docker.io podman …` installs Debian's.
 test-clients: all

@@ -255,10 +255,11 @@ func TestNoProcess(t *testing.T) {
 	}
 }
 
-// Fields of a later specification, or of nobody's, are no fault.
+// Fields of a later specification, or of nobody's, are no fault, nor are annotations that only others know.
 func TestUnknownFieldsAreTolerated(t *testing.T) {
 	t.Parallel()
 	b := rttest.New(t)
+	b.Spec.Annotations = map[string]string{"org.nobody.knows": ""}
 	b.Edit = func(m map[string]any) {
 		m["vendor"] = map[string]any{"x": []any{1, "two", nil}}
 		object(m, "process")["future"] = true

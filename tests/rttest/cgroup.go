@@ -1,6 +1,7 @@
 package rttest
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -176,4 +177,108 @@ func MountHugetlbV1(t testing.TB) {
 			t.Errorf("unmount %s: %v", dir, err)
 		}
 	})
+}
+
+// MountV1 mounts the controller as a v1 hierarchy, out of the way, until the test ends; without an error when that is not
+// to be had. What applies to [MountHugetlbV1] applies here.
+func MountV1(t testing.TB, controller string) {
+	t.Helper()
+	if _, ok := controllerMount(controller); ok || CgroupV1() != "" {
+		return
+	}
+	dir := filepath.Join(workDir(runName()), "cgroup", controller)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := unix.Mount("none", dir, "cgroup", 0, controller)
+	for end := time.Now().Add(grace); err != nil && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		err = unix.Mount("none", dir, "cgroup", 0, controller) // another run may have cgroups in it
+	}
+	if err != nil {
+		t.Logf("%s is not free to be mounted: %v", controller, err)
+		_ = os.Remove(dir)
+		return
+	}
+	t.Cleanup(func() {
+		sweepCgroups(runName())
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+		_ = os.Remove(dir)
+	})
+}
+
+// Cgroups is one cgroup in every hierarchy, to be the root of a cgroup namespace.
+type Cgroups []struct {
+	hierarchy
+	dir string
+}
+
+// OwnCgroups makes the cgroup below [CgroupParent] in every hierarchy; none without v1, where a cgroup can't hold
+// processes and hand on controllers. It goes when the test ends.
+func OwnCgroups(t testing.TB, name string) Cgroups {
+	t.Helper()
+	var all Cgroups
+	if CgroupV1() != "" {
+		return nil
+	}
+	t.Cleanup(func() { all.Remove() })
+	for _, h := range hierarchies() {
+		parent := filepath.Join(h.mount, CgroupParent())
+		dir := filepath.Join(parent, name)
+		if err := errors.Join(makeCgroup(parent), makeCgroup(dir)); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, struct {
+			hierarchy
+			dir string
+		}{h, dir})
+	}
+	return all
+}
+
+// makeCgroup makes one cgroup. A cpuset of v1 has neither processors nor memory at first, and takes no process.
+func makeCgroup(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		return err
+	}
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		data, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+		if err != nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Mounts describes the cgroups as DIR=NAME=OPTIONS: the directory, the name of the hierarchy's mount point, and the
+// options that mount it once more, none for cgroup2.
+func (c Cgroups) Mounts() []string {
+	var list []string
+	for _, one := range c {
+		options := slices.DeleteFunc(slices.Clone(one.controllers), func(o string) bool { return strings.HasPrefix(o, "release_agent=") })
+		list = append(list, one.dir+"="+filepath.Base(one.mount)+"="+strings.Join(options, ","))
+	}
+	return list
+}
+
+// Remove removes the cgroups and names those that were left in them.
+func (c Cgroups) Remove() (left []string) {
+	for _, one := range c {
+		var dirs []string
+		_ = filepath.WalkDir(one.dir, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for _, dir := range slices.Backward(dirs) {
+			_ = os.Remove(dir)
+		}
+		left = append(left, dirs[min(1, len(dirs)):]...)
+	}
+	return left
 }

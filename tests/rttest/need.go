@@ -63,6 +63,18 @@ func Controller(name string) Requirement {
 	}
 }
 
+// V1Controllers are these controllers, each in a v1 hierarchy.
+func V1Controllers(names ...string) Requirement {
+	return func() string {
+		for _, name := range names {
+			if _, ok := controllerMount(name); !ok {
+				return "a cgroup v1 hierarchy with " + name
+			}
+		}
+		return ""
+	}
+}
+
 // Unified is a cgroup2 mount, with or without controllers.
 func Unified() string {
 	if _, ok := controllerMount(""); ok {
