@@ -96,7 +96,7 @@ func (b *birth) make() error {
 	if err := b.send(&nsenter.Plan{Steps: b.plan.Steps[len(early):], First: len(early)}); err != nil {
 		return err
 	}
-	return b.serve()
+	return b.serve(b.plan.Steps)
 }
 
 // prepare leaves a record before anything else, so that delete finds what a killed create leaves behind.

@@ -27,8 +27,8 @@ type ExecOptions struct {
 // returns the status of the process, 0 when detached. describe is called, with
 // the container's bundle, once it is known that the container takes processes.
 //
-// It is made like init, by a plan and a stage, but joins what is there: one
-// setns(2) on a pidfd of init enters every namespace that is not ours.
+// It is made like init, by a plan in two parts and a stage, but joins what is
+// there: one setns(2) on a pidfd of init enters every namespace that is not ours.
 func (c *Container) Exec(describe func(bundle string) (*specs.Process, error), o ExecOptions) (status int, err error) {
 	if err := c.mayExec(o.IgnorePaused); err != nil {
 		return 0, err
@@ -138,38 +138,54 @@ func (b *birth) makeGuest() error {
 	if err != nil {
 		return fmt.Errorf("enter the container's cgroup: %w", err)
 	}
-	c := &compiler{spec: b.spec, opts: b.opts, host: probeHost(), filter: b.guest.filter, guest: true}
-	if b.plan, err = c.compileGuest(b.guest.init, place); err != nil {
+	c := &compiler{spec: b.spec, opts: b.opts, filter: b.guest.filter, guest: true, plan: &Plan{spec: b.spec}}
+	b.plan = c.plan
+	if err := c.compileJoin(b.guest.init, place); err != nil {
 		return err
 	}
+	joined := len(b.plan.Steps)
 	if err := b.send(&b.plan.Plan); err != nil {
 		return err
 	}
-	return b.serve()
+	if err := b.supplyAll(b.plan.Steps); err != nil { // the stage joins while we go on
+		return err
+	}
+	c.host = probeHost()
+	if err := c.compileGuest(); err != nil {
+		return err
+	}
+	if err := b.send(&nsenter.Plan{Steps: b.plan.Steps[joined:], First: joined}); err != nil {
+		return err
+	}
+	return b.serve(b.plan.Steps[joined:])
 }
 
-// compileGuest is the order in which a process joins a container.
-func (c *compiler) compileGuest(init int, place *cgroups.Place) (*Plan, error) {
-	c.plan = &Plan{spec: c.spec}
+// compileJoin is the order in which a process joins a container, up to its root.
+func (c *compiler) compileJoin(init int, place *cgroups.Place) error {
 	c.plan.Add(earlySteps(c.spec, c.plan.ns)...) // our arguments may have looked like those of create
 	if err := c.checkLabels(theLSMs()); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.affinityStep("initial"); err != nil {
-		return nil, err
+		return err
 	}
 	join, err := foreignNamespaces(init)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.joinSteps(init, join, place)
+	return nil
+}
+
+// compileGuest is what a process does when it has joined, up to its program.
+func (c *compiler) compileGuest() error {
 	c.sessionSteps()
 	c.plan.Add(anyCPU())
 	if err := c.affinityStep("final"); err != nil {
-		return nil, err
+		return err
 	}
 	c.consoleStep()
-	return c.plan, c.processSteps()
+	return c.processSteps()
 }
 
 func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {

@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -239,12 +240,12 @@ func guests(t *testing.T) map[string]*Plan {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &compiler{spec: &specs.Spec{Process: process, Linux: &specs.Linux{}}, host: someHost}
-		plan, err := c.compileGuest(os.Getpid(), &cgroups.Place{})
-		if err != nil {
+		spec := &specs.Spec{Process: process, Linux: &specs.Linux{}}
+		c := &compiler{spec: spec, host: someHost, plan: &Plan{spec: spec}}
+		if err := errors.Join(c.compileJoin(os.Getpid(), &cgroups.Place{}), c.compileGuest()); err != nil {
 			t.Fatal(err)
 		}
-		all[filepath.Base(file)] = plan
+		all[filepath.Base(file)] = c.plan
 	}
 	return all
 }

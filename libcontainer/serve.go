@@ -26,11 +26,11 @@ type TraceRow struct {
 	Took  time.Duration
 }
 
-// serve walks the plan beside the stage: it opens what each step takes and
-// answers each question, in the plan's order and no other. The stage is treated
-// as hostile: a message that the plan does not call for now ends the birth.
-func (b *birth) serve() error {
-	for _, s := range b.plan.Steps {
+// serve walks the steps, the last of which waits, beside the stage: it opens what
+// each takes and answers each question, in the plan's order and no other. The stage is
+// treated as hostile: a message that the plan does not call for now ends the birth.
+func (b *birth) serve(steps []nsenter.Step) error {
+	for _, s := range steps {
 		if err := b.supply(s); err != nil {
 			return err
 		}
@@ -49,6 +49,16 @@ func (b *birth) serve() error {
 		}
 	}
 	return errors.New("the plan does not wait for start")
+}
+
+// supplyAll opens what steps take that ask nothing.
+func (b *birth) supplyAll(steps []nsenter.Step) error {
+	for _, s := range steps {
+		if err := b.supply(s); err != nil {
+			return err
+		}
+	}
+	return b.flush()
 }
 
 // batchSize is how many fds travel together: few enough that the stage goes on

@@ -21,6 +21,7 @@ type options struct {
 	out            string // where the table goes
 	peers          string // names, comma separated: which runtimes take part
 	runs           int    // timed runs per runtime and row
+	only           string // measure what has this in its name
 	tries          int    // runs that must all succeed before a memory limit counts as enough
 }
 
@@ -32,6 +33,7 @@ func main() {
 	flag.StringVar(&o.config, "config", "tests/testdata/configs/docker-default.json", "Docker's config.json")
 	flag.StringVar(&o.out, "o", "", "file to write the table to (default: standard output only)")
 	flag.StringVar(&o.peers, "peers", "rt,crun,runc", "which runtimes to measure")
+	flag.StringVar(&o.only, "only", "", "measure only what has this in its name")
 	flag.IntVar(&o.runs, "runs", 100, "timed runs per runtime and row")
 	flag.IntVar(&o.tries, "tries", 10, "runs that must all succeed under a memory limit")
 	flag.Parse()
@@ -58,6 +60,9 @@ func bench(o options) error {
 	machine := describeMachine()
 	var rows []row
 	for _, m := range measures(o) {
+		if !strings.Contains(m.what, o.only) {
+			continue
+		}
 		fmt.Fprintln(os.Stderr, "measuring:", m.what)
 		r, err := m.measure(peers)
 		if err != nil {
@@ -113,6 +118,9 @@ func measures(o options) []measure {
 		{"exec true", func(ps []peer) ([]row, error) {
 			return timedInside(ps, o.runs, row{what: "`exec true`", max: map[string]float64{"crun": 0.70, "runc": 0.25}}, "exec", "true")
 		}},
+		{"delete -f of a stopped container", forcedDelete(o.runs / 2)},
+		{"run -d, several at once", parallel},
+		{"the same commands among 1,000 containers", func(ps []peer) ([]row, error) { return scale(ps, o.runs/2) }},
 		{"size of the binary", binarySize},
 		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 0) }},
 		{"smallest memory limit, pids.limit 1", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 1) }},

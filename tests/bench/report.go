@@ -78,7 +78,7 @@ func (r row) cell(name string) string {
 		return v.missing
 	}
 	digits := 0
-	if r.unit == "ms" || r.unit == "MB" {
+	if r.unit == "ms" || r.unit == "MB" || r.unit == "×" {
 		digits = 2
 	}
 	return strings.TrimSpace(strings.Join([]string{strconv.FormatFloat(v.number, 'f', digits, 64), r.unit, v.note}, " "))

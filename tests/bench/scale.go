@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	crowdSize = 1000 // containers that are there besides
+	atOnce    = 8    // commands that start containers side by side
+	batch     = 25   // containers that each of them starts
+)
+
+// scale compares what a command takes among no and among 1,000 other running containers.
+func scale(peers []peer, runs int) ([]row, error) {
+	verbs := []string{"`create` + `start` + `delete -f`", "`state`", "`ps --format json`"}
+	var rows []row
+	for _, v := range verbs {
+		rows = append(rows, row{what: fmt.Sprintf("%s, growth among %d containers", v, crowdSize), unit: "×", limit: 1.2, got: map[string]value{}})
+	}
+	list := row{what: fmt.Sprintf("`list` of %d containers", crowdSize), unit: "ms", limit: 100, got: map[string]value{}}
+	for _, p := range peers {
+		if !manageable(p) {
+			for _, r := range append(rows, list) {
+				r.got[p.name] = value{missing: "–"}
+			}
+			continue
+		}
+		grown, listed, err := growth(p, runs)
+		if err != nil {
+			return nil, err
+		}
+		for i, g := range grown {
+			rows[i].got[p.name] = g
+		}
+		list.got[p.name] = value{number: listed}
+	}
+	return append(rows, list), nil
+}
+
+// manageable: runc needs a tenth of a second to delete a container, minutes for them all.
+func manageable(p peer) bool { return p.name != "runc" }
+
+// growth gives each single-container command's time among a crowd as a multiple of its time alone, and that of `list` in ms.
+func growth(p peer, runs int) ([]value, float64, error) {
+	var times [2][]float64
+	for i := range times {
+		if i == 1 {
+			crowd, err := gather(p, "crowd", crowdSize)
+			defer crowd.disperse()
+			if err != nil {
+				return nil, 0, err
+			}
+		}
+		for _, line := range []string{lifecycle(p), p.line("state", "bench-one"), p.line("ps", "--format", "json", "bench-one")} {
+			t, err := medianAmong(p, line, runs)
+			if err != nil {
+				return nil, 0, err
+			}
+			times[i] = append(times[i], t)
+		}
+	}
+	var grown []value
+	for i, alone := range times[0] {
+		among := times[1][i]
+		grown = append(grown, value{number: among / alone, note: fmt.Sprintf("(%.2f → %.2f ms)", alone, among)})
+	}
+	listed, err := hyperfine(job{command: p.line("list")}, max(runs/5, 5))
+	return grown, median(listed) * 1000, err
+}
+
+// medianAmong times a command line, in ms, while the container bench-one runs.
+func medianAmong(p peer, line string, runs int) (float64, error) {
+	one, err := gather(p, "one", 1)
+	defer one.disperse()
+	if err != nil {
+		return 0, err
+	}
+	t, err := hyperfine(job{command: strings.ReplaceAll(line, "bench-one", one.ids[0])}, runs)
+	return median(t) * 1000, err
+}
+
+// crowd is a number of running containers of one runtime.
+type crowd struct {
+	peer peer
+	dir  string
+	ids  []string
+}
+
+// gather makes n containers. What it made is in the crowd even if it fails.
+func gather(p peer, name string, n int) (*crowd, error) {
+	c := &crowd{peer: p}
+	if err := c.writeBundles(name, n); err != nil {
+		return c, err
+	}
+	return c, c.run()
+}
+
+// run starts them all, atOnce at a time.
+func (c *crowd) run() error {
+	return c.sideBySide(func(id string) error { return c.peer.must("run", "-d", "-b", filepath.Join(c.dir, id), id) })
+}
+
+// writeBundles: a bundle each, since each has a cgroup of its own.
+func (c *crowd) writeBundles(name string, n int) (err error) {
+	spec, err := readConfig(filepath.Join(c.peer.bundles.sleep, "config.json"))
+	if err != nil {
+		return err
+	}
+	if c.dir, err = os.MkdirTemp(filepath.Dir(c.peer.bundles.sleep), "crowd-"); err != nil {
+		return err
+	}
+	parent := spec.Linux.CgroupsPath
+	for i := range n {
+		id := fmt.Sprintf("%s-%d", name, i)
+		spec.Linux.CgroupsPath = parent + "-" + id
+		if err := os.Mkdir(filepath.Join(c.dir, id), 0o700); err != nil {
+			return err
+		}
+		if err := writeConfig(filepath.Join(c.dir, id), spec); err != nil {
+			return err
+		}
+		c.ids = append(c.ids, id)
+	}
+	return nil
+}
+
+// sideBySide does something to every container, atOnce at a time, and gives the first error.
+func (c *crowd) sideBySide(do func(id string) error) error {
+	var workers sync.WaitGroup
+	var once sync.Once
+	var first error
+	for mine := range slices.Chunk(c.ids, max(len(c.ids)/atOnce, 1)) {
+		workers.Go(func() {
+			for _, id := range mine {
+				if err := do(id); err != nil {
+					once.Do(func() { first = err })
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return first
+}
+
+func (c *crowd) disperse() {
+	_ = c.sideBySide(func(id string) error { return c.peer.must("delete", "-f", id) }) // it has printed why, and PID 1 ends what is left
+	os.RemoveAll(c.dir)
+}
+
+func startTime(c *crowd) (time.Duration, error) {
+	defer c.disperse()
+	if err := c.writeBundles("parallel", atOnce*batch); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err := c.run()
+	return time.Since(start), err
+}
+
+// parallel times containers that are started atOnce at a time, in turns of the runtimes: the wall time divided by their number.
+func parallel(peers []peer) ([]row, error) {
+	r := row{what: fmt.Sprintf("`run -d`, %d at once, time per container", atOnce), unit: "ms", got: map[string]value{}, max: map[string]float64{"crun": 0.67}}
+	times := map[string][]float64{}
+	for range rounds {
+		for _, p := range peers {
+			took, err := startTime(&crowd{peer: p})
+			if err != nil {
+				return nil, err
+			}
+			times[p.name] = append(times[p.name], took.Seconds()/(atOnce*batch))
+		}
+	}
+	for name, t := range times {
+		r.got[name] = value{number: median(t) * 1000}
+	}
+	return []row{r}, nil
+}
