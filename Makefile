@@ -19,7 +19,7 @@ UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
 CONFORMANCE := $(GOTEST) -timeout 10m -parallel 4 ./tests/conformance
 
-.PHONY: all deps install test unit integration conformance test-clients test-vm test-vm-all sanitize lint fuzz demo bench clean
+.PHONY: all deps install test unit integration conformance test-clients engines test-vm test-vm-all sanitize lint fuzz demo bench clean
 
 all:
 	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
@@ -44,9 +44,12 @@ integration: all
 conformance: all
 	@$(GO) run ./tests/internal/testsum $(CONFORMANCE)
 
-# Real engines, those that are installed; `tests/deps.sh containerd docker.io podman …` installs Debian's.
+# Real engines, those that are there; `tests/deps.sh containerd docker.io podman …` installs Debian's, `make engines` builds newer.
 test-clients: all
 	@$(GO) run ./tests/internal/testsum $(GOTEST) -timeout 20m ./tests/clients
+
+engines:
+	@tests/clients/engines.sh containerd
 
 # Debian's kernels under qemu: cgroup v2, v1 and both, with and without systemd as PID 1. Ten minutes; -all takes hours.
 test-vm test-vm-all: PACKAGES += qemu-system-x86 xz-utils

@@ -25,7 +25,10 @@ if test -d /mnt/cgroup/memory; then
 		mount --bind "$dir" "/sys/fs/cgroup/$name"
 	done
 	mkdir -p /sys/fs/cgroup/hugetlb
-	mountpoint -q /sys/fs/cgroup/hugetlb || mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb || rmdir /sys/fs/cgroup/hugetlb
+	for _ in 1 2 3 4 5 6 7 8 9 10; do # it is busy while anybody has a cgroup in the cgroup2 tree
+		mountpoint -q /sys/fs/cgroup/hugetlb || mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb 2>/dev/null || sleep 0.5
+	done
+	mountpoint -q /sys/fs/cgroup/hugetlb || rmdir /sys/fs/cgroup/hugetlb
 else
 	mount --rbind /mnt/cgroup /sys/fs/cgroup
 fi
