@@ -51,6 +51,9 @@ func loseForeground() error {
 	if err != nil {
 		return err
 	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return err
+	}
 	r, err := Terminal(os.NewFile(uintptr(fd), "master"), 0, 2)
 	if err != nil {
 		return err

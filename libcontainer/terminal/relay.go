@@ -17,6 +17,7 @@ import (
 // goroutine.
 type Relay struct {
 	master *os.File // of the container's pty; nil for pipes
+	slave  *os.File // its other side, which we hold, so that the container may close and open it as it likes
 	window int      // our terminal, which has the size to pass on; -1 if none
 
 	raw       int // our terminal in raw mode; -1 if none
@@ -24,7 +25,8 @@ type Relay struct {
 	stop      int // eventfd
 	stopInput func() error
 
-	users     sync.WaitGroup // of master and stop
+	copying   sync.WaitGroup // users of master
+	users     sync.WaitGroup // of stop
 	outputs   sync.WaitGroup
 	mu        sync.Mutex
 	ended     bool // master may be closed
@@ -63,6 +65,9 @@ func Terminal(master *os.File, stdin, stdout int) (*Relay, error) {
 		return os.NewSyscallError("fcntl", unix.SetNonblock(n, true))
 	})
 	if err == nil {
+		r.slave, err = openSlave(fd)
+	}
+	if err == nil {
 		err = r.Resize()
 	}
 	if err == nil && isTerminal(stdin) {
@@ -70,13 +75,24 @@ func Terminal(master *os.File, stdin, stdout int) (*Relay, error) {
 		r.raw = stdin
 	}
 	if err != nil {
+		closeFiles([]*os.File{r.slave})
 		unix.Close(r.stop)
 		return nil, fmt.Errorf("relay a terminal: %w", err)
 	}
-	r.users.Go(func() { r.copyInput(stdin, fd) })
-	r.copyOutput(fd, stdout, true, nil)
+	r.copying.Go(func() { r.copyInput(stdin, fd) })
+	r.copyOutput(fd, stdout, true, r.hangUp)
 	r.closeWhenUnused()
 	return r, nil
+}
+
+// hangUp is for when nobody reads the container's terminal any more: ours is
+// gone, or the reader of our output. Closing the master tells the container,
+// as it would be told by a terminal of its own.
+func (r *Relay) hangUp() {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	_ = r.signalStop() // input has to let go of the master first
 }
 
 // Pipes relays between a container without a terminal and those of our stdio
@@ -101,7 +117,7 @@ func Pipes(stdin, stdout, stderr int) (_ *Relay, theirs [3]*os.File, err error) 
 		}
 	}
 	if file := ours[0]; file != nil {
-		r.users.Go(func() {
+		r.copying.Go(func() {
 			defer file.Close() // the end of our input is the end of the container's
 			r.copyInput(stdin, int(file.Fd()))
 		})
@@ -110,7 +126,7 @@ func Pipes(stdin, stdout, stderr int) (_ *Relay, theirs [3]*os.File, err error) 
 		if file := ours[i]; i > 0 && file != nil {
 			// A reader that is gone is passed on: closing has the container find
 			// its own pipe broken.
-			r.copyOutput(int(file.Fd()), fd, false, file)
+			r.copyOutput(int(file.Fd()), fd, false, func() { file.Close() })
 		}
 	}
 	r.closeWhenUnused()
@@ -149,13 +165,11 @@ func (r *Relay) copyInput(stdin, to int) {
 	_ = (&stream{from: stdin, to: to, stop: r.stop}).run()
 }
 
-func (r *Relay) copyOutput(from, to int, sink bool, own *os.File) {
+func (r *Relay) copyOutput(from, to int, sink bool, atEnd func()) {
 	r.outputs.Add(1)
-	r.users.Go(func() {
+	r.copying.Go(func() {
 		defer r.outputs.Done()
-		if own != nil {
-			defer own.Close()
-		}
+		defer atEnd()
 		err := (&stream{from: from, to: to, stop: r.stop, drain: true, sink: sink}).run()
 		if err != nil {
 			r.mu.Lock()
@@ -169,11 +183,10 @@ func (r *Relay) copyOutput(from, to int, sink bool, own *os.File) {
 // them has ended. One may be stuck in a read of our stdin, so Close cannot.
 func (r *Relay) closeWhenUnused() {
 	go func() {
+		r.copying.Wait()
+		closeFiles([]*os.File{r.slave, r.master})
 		r.users.Wait()
 		unix.Close(r.stop)
-		if r.master != nil {
-			r.master.Close()
-		}
 	}()
 }
 
@@ -201,19 +214,22 @@ func (r *Relay) endInput() error {
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
-	_, err := unix.Write(r.stop, binary.NativeEndian.AppendUint64(nil, 1))
-	err = os.NewSyscallError("write", err)
+	err := r.signalStop()
 	if r.raw >= 0 {
 		err = errors.Join(err, restore(r.raw, r.saved))
 	}
 	return err
 }
 
+func (r *Relay) signalStop() error {
+	_, err := unix.Write(r.stop, binary.NativeEndian.AppendUint64(nil, 1))
+	return os.NewSyscallError("write", err)
+}
+
 // Close is for when the container has ended, or will not start: it restores our
 // terminal at once, waits until all output of the container is written, and
-// says what kept it from being written. Output ends when no process has the
-// other side open any more, or when those that still have it are silent. It may
-// be called again.
+// says what kept it from being written. Output ends when those that still have
+// the other side open are silent, if anybody has. It may be called again.
 func (r *Relay) Close() error {
 	restored := r.stopInput()
 	written := make(chan struct{})

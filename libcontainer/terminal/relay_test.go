@@ -142,7 +142,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// The container is not held up, and not killed, by a reader that goes away.
+// When the reader goes away, the container's terminal hangs up.
 func TestReaderGone(t *testing.T) {
 	master, slave := rawSlave(t)
 	out, stdout := pipeFDs(t)
@@ -150,11 +150,59 @@ func TestReaderGone(t *testing.T) {
 	check(t, err)
 	unix.Close(out)
 	within(t, "writing", func() {
-		if n, err := slave.Write(make([]byte, 1<<20)); err != nil {
-			t.Errorf("the container wrote %d bytes: %v", n, err)
+		var err error
+		for err == nil {
+			_, err = slave.Write(make([]byte, 1<<10))
+		}
+		if !errors.Is(err, unix.EIO) {
+			t.Errorf("the container sees %v, want EIO", err)
 		}
 	})
+	check(t, r.Resize())
 	slave.Close()
+	mustClose(t, r)
+}
+
+// A process may close its terminal and open it again.
+func TestSlaveReopened(t *testing.T) {
+	master, slave := rawSlave(t)
+	out, stdout := pipeFDs(t)
+	r, err := Terminal(master, devNull(t, unix.O_RDONLY), stdout)
+	check(t, err)
+	again, err := openSlave(int(master.Fd()))
+	check(t, err)
+	check(t, again.Close())
+	check(t, slave.Close())
+	before := cpuTime(t)
+	time.Sleep(300 * time.Millisecond)
+	if used := cpuTime(t) - before; used > 100*time.Millisecond {
+		t.Errorf("without a slave it used %v of CPU time in 300ms", used)
+	}
+	again, err = openSlave(int(master.Fd()))
+	check(t, err)
+	got := collect(out)
+	_, err = again.WriteString("again")
+	check(t, err)
+	check(t, again.Close())
+	mustClose(t, r)
+	unix.Close(stdout)
+	if data := <-got; string(data) != "again" {
+		t.Errorf("got %q", data)
+	}
+}
+
+// Somebody who writes on and on does not keep the relay from ending.
+func TestEndlessOutput(t *testing.T) {
+	master, slave := rawSlave(t)
+	r, err := Terminal(master, devNull(t, unix.O_RDONLY), devNull(t, unix.O_WRONLY))
+	check(t, err)
+	go func() {
+		defer slave.Close()
+		for err := error(nil); err == nil; {
+			_, err = slave.Write(make([]byte, 4<<10))
+		}
+	}()
+	time.Sleep(20 * time.Millisecond)
 	mustClose(t, r)
 }
 

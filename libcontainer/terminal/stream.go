@@ -13,10 +13,16 @@ type stream struct {
 	from, to int
 	stop     int  // an eventfd: readable when the stream shall end
 	drain    bool // on stop, first copy what from still holds
-	sink     bool // when to fails, read on and throw away
+	sink     bool // when to takes no more, read on and throw away, unless to is gone
 
 	draining bool
+	drained  int
 }
+
+// mostHeld is more than from can hold: a pty has 64 KiB and some, and a pipe 1
+// MiB if the container has made it larger. What comes after that much was
+// written when it was time to end.
+const mostHeld = 1<<20 + 1<<18
 
 var errStopped = errors.New("stopped")
 
@@ -36,10 +42,13 @@ func (s *stream) run() error {
 			// a terminal that hung up.
 			break
 		}
+		if s.draining {
+			s.drained += n
+		}
 		if failed != nil {
 			continue
 		}
-		if failed = s.write(buf[:n]); failed != nil && !s.sink {
+		if failed = s.write(buf[:n]); failed != nil && (!s.sink || gone(failed)) {
 			break
 		}
 	}
@@ -49,6 +58,9 @@ func (s *stream) run() error {
 	return failed
 }
 
+// gone is true if the other side of a pipe or a terminal is.
+func gone(err error) bool { return err == unix.EPIPE || err == unix.EIO }
+
 // ready waits for something to read, and is false when it is time to end.
 func (s *stream) ready() bool {
 	for {
@@ -56,6 +68,9 @@ func (s *stream) ready() bool {
 		wait := -1
 		if s.draining {
 			fds, wait = fds[:1], 0
+		}
+		if s.drained > mostHeld {
+			return false
 		}
 		n, err := unix.Poll(fds, wait)
 		switch {

@@ -49,3 +49,13 @@ func firstTerminal(fds ...int) int {
 	}
 	return -1
 }
+
+// openSlave opens the other side of a pty. It works wherever its devpts is
+// mounted, and does not make it our controlling terminal.
+func openSlave(master int) (*os.File, error) {
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return nil, os.NewSyscallError("ioctl TIOCGPTPEER", errno)
+	}
+	return os.NewFile(fd, "slave"), nil
+}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -55,6 +56,15 @@ static int do_keyring(void)
 	}
 	printf("%ld %s\n", id, text);
 	return 0;
+}
+
+// winsize: "ROWS COLUMNS" of the terminal on stdin. stty does not believe in 0 and 65535.
+static int do_winsize(void)
+{
+	struct winsize w;
+	if (ioctl(0, TIOCGWINSZ, &w) < 0)
+		return 1;
+	return printf("%d %d\n", w.ws_row, w.ws_col) < 0;
 }
 
 // hog MIB: touch that much memory, then say "survived".
@@ -204,6 +214,8 @@ int main(int argc, char **argv)
 		return do_fds();
 	if (!strcmp(cmd, "keyring"))
 		return do_keyring();
+	if (!strcmp(cmd, "winsize"))
+		return do_winsize();
 	if (!strcmp(cmd, "hog") && argc > 2)
 		return do_hog(strtoul(argv[2], NULL, 0));
 	if (!strcmp(cmd, "forks") && argc > 2)
