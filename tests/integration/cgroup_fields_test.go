@@ -14,6 +14,7 @@ import (
 func TestNetworkControllers(t *testing.T) { // not parallel, see MountV1
 	rttest.MountV1(t, "net_cls")
 	rttest.MountV1(t, "net_prio")
+	rttest.Need(t, rttest.Controller("net_cls"), rttest.Controller("net_prio"))
 	b := limited(t, specs.LinuxResources{Network: &specs.LinuxNetwork{
 		ClassID: ptr(uint32(1048577)), Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 7}},
 	}})

@@ -153,32 +153,28 @@ func Eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// MountV1 mounts a controller as a v1 hierarchy in the sandbox until the test ends. hugetlb leaves the cgroup2 tree of the
-// whole machine for that time, so tests that use this do not run in parallel.
-func MountV1(t testing.TB, controller string) {
+// MountHugetlbV1 mounts hugetlb as a v1 hierarchy in the sandbox until the test ends. It leaves the cgroup2 tree of the
+// whole machine for that time, so tests that use it do not run in parallel.
+func MountHugetlbV1(t testing.TB) {
 	t.Helper()
-	if _, ok := controllerMount(controller); ok {
+	if _, ok := controllerMount("hugetlb"); ok {
 		return
 	}
 	mount, ok := controllerMount("memory")
 	if !ok {
 		Need(t, CgroupV1)
 	}
-	dir := filepath.Join(filepath.Dir(mount), controller)
-	made := os.Mkdir(dir, 0o755)
-	if made != nil && !os.IsExist(made) {
-		t.Fatal(made)
+	dir := filepath.Join(filepath.Dir(mount), "hugetlb")
+	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
 	}
-	if err := unix.Mount("none", dir, "cgroup", 0, controller); err != nil {
-		Need(t, func() string { return "a controller " + controller + " that is free to be mounted: " + err.Error() })
+	if err := unix.Mount("none", dir, "cgroup", 0, "hugetlb"); err != nil {
+		Need(t, func() string { return "a hugetlb controller that is free to be mounted: " + err.Error() })
 	}
 	t.Cleanup(func() {
 		sweepCgroups(runName())
 		if err := unix.Unmount(dir, 0); err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
-		}
-		if made == nil {
-			_ = os.Remove(dir)
 		}
 	})
 }
