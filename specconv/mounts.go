@@ -85,9 +85,7 @@ func (c *checker) mountSource(i int, m *specs.Mount, opts *rootfs.Options) {
 			c.faults.add(at+".source", "is missing, and a bind mount needs one")
 		}
 		for _, word := range opts.Data {
-			if !strings.Contains(word, "=") { // size=1k is a file system's, for which a bind has no use; "noexce" is nobody's
-				c.faults.add(c.option(i, word), "%q is no option of a bind mount", word)
-			}
+			c.faults.add(c.option(i, word), "%q is no option of a bind mount", word)
 		}
 	case opts.Remount:
 	case m.Type == "":

@@ -108,20 +108,6 @@ func outliving(t *testing.T) string {
 	return dir
 }
 
-// What mount(2) does not look at for a bind is a file system's own setting; a word that could be a flag's is a mistake.
-func TestBindMountWithOptionsOfFilesystems(t *testing.T) {
-	t.Parallel()
-	rttest.OnlyRT(t, "runc refuses both")
-	b := rttest.New(t)
-	b.Mount(bind(b.Mkdir("source"), "/m", "bind", "nosuid", "mode=755", "size=1k"))
-	if m := mountAt(t, running(t, b), "/m"); !m.Has("nosuid") {
-		t.Errorf("%v", m.Options)
-	}
-	b.Spec.Mounts[len(b.Spec.Mounts)-1].Options[1] = "noexce"
-	b.Delete("--force").OK()
-	b.Create().FailsNaming("options[1]: ", "noexce", "is no option of a bind mount")
-}
-
 func TestBindMountsOfMounts(t *testing.T) {
 	t.Parallel()
 	dir := outliving(t)
