@@ -96,6 +96,9 @@ func (c *Container) alive() bool {
 // waiting asks whether the stage still listens for start. The socket's file goes
 // when start has succeeded; if start was killed before that, nobody answers.
 func (c *Container) waiting() bool {
+	if unix.Faccessat(int(c.entry.f.Fd()), socketName, unix.F_OK, 0) == unix.ENOENT {
+		return false
+	}
 	ch, err := c.call()
 	if err != nil {
 		return false

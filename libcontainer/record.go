@@ -3,7 +3,6 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/internal/sys"
 	"rt/libcontainer/intelrdt"
 	"rt/nsenter"
 	"rt/specconv"
@@ -143,9 +143,8 @@ func (e *entry) readFile(file string) (*record, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	data, err := io.ReadAll(f)
+	data, err := sys.ReadFD(fd, name)
+	unix.Close(fd)
 	if err != nil {
 		return nil, err
 	}

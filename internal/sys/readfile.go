@@ -17,6 +17,11 @@ func ReadFile(name string) ([]byte, error) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }()
+	return ReadFD(fd, name)
+}
+
+// ReadFD reads an open file to its end; name is for the error, an *os.PathError.
+func ReadFD(fd int, name string) ([]byte, error) {
 	data := make([]byte, 0, sizeOf(fd))
 	for {
 		n, err := unix.Read(fd, data[len(data):cap(data)])
