@@ -11,10 +11,9 @@ import (
 )
 
 // The two network controllers, each in a hierarchy of its own.
-func TestNetworkControllers(t *testing.T) { // not parallel, see MountV1
-	rttest.MountV1(t, "net_cls")
-	rttest.MountV1(t, "net_prio")
-	rttest.Need(t, rttest.Controller("net_cls"), rttest.Controller("net_prio"))
+func TestNetworkControllers(t *testing.T) { // not parallel, see MountBeside
+	rttest.MountBeside(t, "net_cls")
+	rttest.MountBeside(t, "net_prio")
 	b := limited(t, specs.LinuxResources{Network: &specs.LinuxNetwork{
 		ClassID: ptr(uint32(1048577)), Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 7}},
 	}})

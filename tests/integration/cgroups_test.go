@@ -163,7 +163,7 @@ func TestHugetlbLimit(t *testing.T) {
 		return limited(t, specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 << 20}}})
 	}
 	t.Run("as v1", func(t *testing.T) {
-		rttest.MountHugetlbV1(t)
+		rttest.MountBeside(t, "hugetlb")
 		b := hugetlb(t)
 		b.Create().OK()
 		if got := cgroupFile(t, b, "hugetlb", "hugetlb.2MB.limit_in_bytes"); got != "4194304" {

@@ -153,34 +153,38 @@ func Eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// MountHugetlbV1 mounts hugetlb as a v1 hierarchy in the sandbox until the test ends. It leaves the cgroup2 tree of the
-// whole machine for that time, so tests that use it do not run in parallel.
-func MountHugetlbV1(t testing.TB) {
+// MountBeside mounts a controller as a v1 hierarchy beside the others, where runtimes look for it, until the test ends.
+// hugetlb leaves the cgroup2 tree of the whole machine for that time, so tests that use this do not run in parallel.
+func MountBeside(t testing.TB, controller string) {
 	t.Helper()
-	if _, ok := controllerMount("hugetlb"); ok {
-		return
-	}
 	mount, ok := controllerMount("memory")
 	if !ok {
 		Need(t, CgroupV1)
 	}
-	dir := filepath.Join(filepath.Dir(mount), "hugetlb")
-	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
-		t.Fatal(err)
+	dir := filepath.Join(filepath.Dir(mount), controller)
+	if at, ok := controllerMount(controller); ok && at == dir {
+		return
 	}
-	if err := unix.Mount("none", dir, "cgroup", 0, "hugetlb"); err != nil {
-		Need(t, func() string { return "a hugetlb controller that is free to be mounted: " + err.Error() })
+	made := os.Mkdir(dir, 0o755)
+	if made != nil && !os.IsExist(made) {
+		t.Fatal(made)
+	}
+	if err := unix.Mount("none", dir, "cgroup", 0, controller); err != nil {
+		Need(t, func() string { return "a controller " + controller + " that is free to be mounted: " + err.Error() })
 	}
 	t.Cleanup(func() {
 		sweepCgroups(runName())
 		if err := unix.Unmount(dir, 0); err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
 		}
+		if made == nil {
+			_ = os.Remove(dir)
+		}
 	})
 }
 
 // MountV1 mounts the controller as a v1 hierarchy, out of the way, until the test ends; without an error when that is not
-// to be had. What applies to [MountHugetlbV1] applies here.
+// to be had. What applies to [MountBeside] applies here.
 func MountV1(t testing.TB, controller string) {
 	t.Helper()
 	if _, ok := controllerMount(controller); ok || CgroupV1() != "" {
