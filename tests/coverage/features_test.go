@@ -23,6 +23,20 @@ import (
 func constants(t *testing.T) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
+	eachConstant(t, func(kind, _, value string) { all[kind] = append(all[kind], value) })
+	return all
+}
+
+// constantNames is the Go names of each value.
+func constantNames(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	eachConstant(t, func(_, name, value string) { all[value] = append(all[value], name) })
+	return all
+}
+
+func eachConstant(t *testing.T, do func(kind, name, value string)) {
+	t.Helper()
 	for _, file := range []string{"config.go", "state.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(ocischema.Dir(t), "specs-go", file), nil, parser.SkipObjectResolution)
 		if err != nil {
@@ -36,12 +50,11 @@ func constants(t *testing.T) map[string][]string {
 			kind, _ := v.Type.(*ast.Ident)
 			if text, ok := v.Values[0].(*ast.BasicLit); ok && kind != nil && text.Kind == token.STRING {
 				value, _ := strconv.Unquote(text.Value)
-				all[kind.Name] = append(all[kind.Name], value)
+				do(kind.Name, v.Names[0].Name, value)
 			}
 			return true
 		})
 	}
-	return all
 }
 
 // full is the features of an rt with all that can be built into one.

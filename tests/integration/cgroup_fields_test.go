@@ -140,3 +140,31 @@ func TestMemoryCheckBeforeUpdate(t *testing.T) {
 		t.Errorf("memory.max is %s", got)
 	}
 }
+
+// The types of device rules, their numbers and the three accesses: what is not allowed is EPERM, before the driver is asked.
+func TestDeviceRuleTypes(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.Controller("devices"))
+	const script = `try() { m=$( (: <$1) 2>&1 ) && echo $1 read && return; case "$m" in *"not permitted"*) echo $1 denied;; *) echo $1 passed;; esac; }
+		mknod /dev/kmsg2 c 1 11; mknod /dev/nobody b 240 1; try /dev/kmsg2; try /dev/nobody; (: >/dev/kmsg2) 2>/dev/null && echo written; :`
+	number := func(n int64) *int64 { return &n }
+	for name, c := range map[string]struct {
+		rule specs.LinuxDeviceCgroup
+		want string
+	}{
+		"a":               {specs.LinuxDeviceCgroup{Allow: true, Type: "a", Access: "rwm"}, "/dev/kmsg2 read\n/dev/nobody passed\nwritten"},
+		"no type":         {specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"}, "/dev/kmsg2 read\n/dev/nobody passed\nwritten"},
+		"b":               {specs.LinuxDeviceCgroup{Allow: true, Type: "b", Major: number(240), Minor: number(1), Access: "r"}, "/dev/kmsg2 denied\n/dev/nobody passed"},
+		"b, any minor":    {specs.LinuxDeviceCgroup{Allow: true, Type: "b", Major: number(240), Access: "r"}, "/dev/kmsg2 denied\n/dev/nobody passed"},
+		"b, another":      {specs.LinuxDeviceCgroup{Allow: true, Type: "b", Major: number(240), Minor: number(2), Access: "r"}, "/dev/kmsg2 denied\n/dev/nobody denied"},
+		"c":               {specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: number(1), Minor: number(11), Access: "rw"}, "/dev/kmsg2 read\n/dev/nobody denied\nwritten"},
+		"c, reading only": {specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: number(1), Minor: number(11), Access: "r"}, "/dev/kmsg2 read\n/dev/nobody denied"},
+		"c, writing only": {specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: number(1), Minor: number(11), Access: "w"}, "/dev/kmsg2 denied\n/dev/nobody denied\nwritten"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := limited(t, specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{c.rule}}).Sh(script)
+			b.Spec.Process.Capabilities = allCaps(t)
+			b.Run().OK().Prints(c.want)
+		})
+	}
+}

@@ -170,9 +170,11 @@ func TestPropagationOptions(t *testing.T) {
 	}
 	b := rttest.New(t)
 	b.Spec.Linux.RootfsPropagation = "shared" // or nothing is shared with the host
-	kinds := map[string]string{"private": "", "slave": "master:", "shared": "shared:", "unbindable": "unbindable"}
-	for kind := range kinds {
-		b.Mount(bind(dir, "/"+kind, "rbind", kind)).Mount(bind(dir, "/r"+kind, "rbind", "r"+kind))
+	kinds := map[string]struct{ recursive, shown string }{
+		"private": {"rprivate", ""}, "slave": {"rslave", "master:"}, "shared": {"rshared", "shared:"}, "unbindable": {"runbindable", "unbindable"},
+	}
+	for kind, k := range kinds {
+		b.Mount(bind(dir, "/"+kind, "rbind", kind)).Mount(bind(dir, "/"+k.recursive, "rbind", k.recursive))
 	}
 	list := running(t, b)
 	is := func(path, want string) {
@@ -182,10 +184,10 @@ func TestPropagationOptions(t *testing.T) {
 			t.Errorf("%s: %v, want %q", path, got, want)
 		}
 	}
-	for kind, want := range kinds {
-		is("/"+kind, want)
-		is("/r"+kind, want)
-		is("/r"+kind+"/sub", want)
+	for kind, k := range kinds {
+		is("/"+kind, k.shown)
+		is("/"+k.recursive, k.shown)
+		is("/"+k.recursive+"/sub", k.shown)
 		if kind != "shared" {
 			is("/"+kind+"/sub", "shared:")
 		}
