@@ -14,7 +14,7 @@ import (
 )
 
 // killWait is how long delete --force waits for processes to end: more means
-// that the kernel holds one (state D), which no signal ends.
+// that something holds one which no signal ends.
 const killWait = 10 * time.Second
 
 // Delete removes a container that has stopped, or was never started. With
@@ -135,8 +135,7 @@ func (c *Container) awaitInit() error {
 		switch {
 		case err == unix.EINTR:
 		case err != nil || n == 0:
-			return fmt.Errorf("init (pid %d) of container %s does not end after SIGKILL (a process in uninterruptible sleep, state D, holds out against any signal)",
-				c.record.Pid, c.entry.id)
+			return fmt.Errorf("init (pid %d) of container %s does not end after SIGKILL%s", c.record.Pid, c.entry.id, c.holdsOut())
 		default:
 			return nil
 		}

@@ -33,14 +33,18 @@ func (c *Container) Kill(sig unix.Signal, all bool) error {
 }
 
 // killAll reaches processes that outlived init in a shared pid namespace, so init's end is no error here.
+// Without a cgroup it reaches those of the container's own pid namespace, or init alone in a shared one.
 // Before init is born, the cgroup may turn out to be somebody else's: what is in it then is not ours.
 func (c *Container) killAll(cg *cgroups.Cgroup, sig unix.Signal) error {
 	if c.record.Pid == 0 {
 		return nil
 	}
 	if cg.Mode() == cgroups.Disabled {
-		if !c.alive() {
+		switch {
+		case !c.alive():
 			return nil
+		case c.record.OwnPidNS && sig != unix.SIGKILL: // with which init takes all along
+			return signalMembers(c.record.Pid, sig)
 		}
 		return c.signalInit(sig)
 	}

@@ -22,11 +22,11 @@ func mayOpenTrees(userNS bool) bool {
 		return true
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return false
+	if err == nil {
+		unix.Close(fd)
 	}
-	unix.Close(fd)
-	return true
+	// EPERM comes first. EINVAL says that what is mounted below is locked, as all is that a user namespace inherited.
+	return err == nil || err == unix.EINVAL
 }
 
 // openInside rewrites the steps that take a tree so that the stage opens it

@@ -186,9 +186,9 @@ func (b *birth) userNamespace(m *nsenter.IDMap) (int, error) {
 	if len(m.UIDs) == 0 && len(m.GIDs) == 0 {
 		return unix.Open("/proc/"+strconv.Itoa(b.record.Pid)+"/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
-	// A stage without a plan is a process that does nothing in its namespaces until we hang up.
-	holder, err := nsenter.Hold(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER,
-		UidMappings: sysIDMap(m.UIDs), GidMappings: sysIDMap(m.GIDs), GidMappingsEnableSetgroups: true})
+	// A stage without a plan is a process that does nothing in its namespaces until we hang up. It sets no groups, and
+	// could not be allowed to in a user namespace that is not (`unshare -r`).
+	holder, err := nsenter.Hold(&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: sysIDMap(m.UIDs), GidMappings: sysIDMap(m.GIDs)})
 	if err != nil {
 		return -1, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,6 +79,20 @@ func TestDeleteForceIsQuick(t *testing.T) {
 	if best > rttest.Stretch(80*time.Millisecond) {
 		t.Errorf("the best of five took %v", best)
 	}
+}
+
+// init cannot end before those who joined it are reaped, which is up to their parents: delete --force gives up, and says so.
+func TestDeleteForceNamesTheZombie(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "the reason in the error")
+	b := sleeping(t, nil)
+	file := filepath.Join(b.Mkdir("pids"), "pid")
+	execIn(b, "--detach --pid-file "+file, "true").OK()
+	pid := read(t, file)
+	b.Delete("--force").Fails("does not end after SIGKILL: process " + pid + " of it has ended, but its parent does not reap it")
+	n, _ := strconv.Atoi(pid)
+	b.Wait(n)
+	b.Delete("--force").OK()
 }
 
 // crun 1442: WINCH is for terminals; a program without one is not disturbed.

@@ -25,6 +25,7 @@ type Bundle struct {
 	Dir   string                 // the bundle
 	Root  string                 // the runtime's --root
 	Flags []string               // global options, before the verb
+	Every func(cmd *exec.Cmd)    // if not nil, changes every command of the runtime before it starts: whose it is
 	Setup func(cmd *exec.Cmd)    // if not nil, changes create and run commands before they start
 	tag   string                 // names everything of this bundle on the machine
 	out   outFile                // what a created container prints
@@ -153,13 +154,24 @@ func edited(data []byte, edit func(map[string]any)) ([]byte, error) {
 // RT runs the runtime with the bundle's root and global options.
 func (b *Bundle) RT(args ...string) *Result {
 	b.t.Helper()
-	return Exec(b.t, nil, b.Command(args...)...)
+	return b.RTWith(nil, args...)
 }
 
 // RTWith is RT with a function that, if not nil, changes the command before it starts.
 func (b *Bundle) RTWith(edit func(*exec.Cmd), args ...string) *Result {
 	b.t.Helper()
-	return Exec(b.t, edit, b.Command(args...)...)
+	return Exec(b.t, b.edits(edit), b.Command(args...)...)
+}
+
+// edits are what changes a command of this bundle.
+func (b *Bundle) edits(more ...func(*exec.Cmd)) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		for _, edit := range append([]func(*exec.Cmd){b.Every}, more...) {
+			if edit != nil {
+				edit(cmd)
+			}
+		}
+	}
 }
 
 // Command is the command line of the runtime with the bundle's root and global options.
@@ -174,14 +186,7 @@ func (b *Bundle) launch(edit func(*exec.Cmd), verb string, flags ...string) *Res
 	b.t.Helper()
 	b.WriteConfig()
 	args := append([]string{verb, "--bundle", b.Dir}, flags...)
-	return Exec(b.t, func(cmd *exec.Cmd) {
-		if edit != nil {
-			edit(cmd)
-		}
-		if b.Setup != nil {
-			b.Setup(cmd)
-		}
-	}, b.Command(append(args, b.ID)...)...)
+	return Exec(b.t, b.edits(edit, b.Setup), b.Command(append(args, b.ID)...)...)
 }
 
 // Run runs the container in the foreground.
