@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +20,19 @@ import (
 type engine struct {
 	t    *testing.T
 	base []string
+
+	// What only Docker and Podman have, see container_test.go.
+	runFlags, netFlags []string // of every container's run
+	rmFlags            []string // of every container's end
+	cgroupPrefix       string   // what stands before its id in the name of its cgroup
+	everyCapability    bool     // --privileged asks for all, even for those that the engine itself lacks
 }
 
 // in is the engine for a subtest.
-func (e engine) in(t *testing.T) engine { return engine{t, e.base} }
+func (e engine) in(t *testing.T) engine {
+	e.t = t
+	return e
+}
 
 func (e engine) run(args ...string) *rttest.Result {
 	e.t.Helper()
@@ -92,10 +102,11 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// startDaemon runs a daemon until the test ends, with its log in the directory; the end of a failed test shows the log's.
-func startDaemon(t *testing.T, dir string, args ...string) {
+// startDaemon runs a daemon until the test ends, or until the function that it returns is called, with its log in the
+// directory; the end of a failed test shows the log's.
+func startDaemon(t *testing.T, dir string, args ...string) (stop func()) {
 	t.Helper()
-	log, err := os.Create(filepath.Join(dir, "daemon.log"))
+	log, err := os.OpenFile(filepath.Join(dir, "daemon.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +118,7 @@ func startDaemon(t *testing.T, dir string, args ...string) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(unix.SIGTERM)
 		select {
 		case <-ended:
@@ -116,10 +127,14 @@ func startDaemon(t *testing.T, dir string, args ...string) {
 			_ = cmd.Process.Kill()
 			<-ended
 		}
+	})
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			showLog(t, log.Name())
 		}
 	})
+	return stop
 }
 
 func showLog(t *testing.T, path string) {
@@ -143,6 +158,16 @@ func workDir(t *testing.T, name string) string {
 			t.Errorf("clean up: %v", err)
 		}
 	})
+	return dir
+}
+
+// openDir is a directory that everybody may write to, as a rootless engine wants it.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(filepath.Join("/tmp", rttest.CgroupParent()), "open-")
+	must(t, err)
+	must(t, os.Chmod(dir, 0o777))
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return dir
 }
 
@@ -181,6 +206,24 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// metrics is what engines want that read a container's cgroups: each hierarchy that /proc/self/cgroup names is mounted
+// here. Somebody else may have made one since the sandbox was prepared.
+func metrics() string {
+	data, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(data)) {
+		f := strings.SplitN(line, ":", 3)
+		if f[1] == "" || strings.Contains(f[1], "=") {
+			continue
+		}
+		for name := range strings.SplitSeq(f[1], ",") {
+			if missing := rttest.Controller(name)(); missing != "" {
+				return missing + " mounted (/proc/self/cgroup names it)"
+			}
+		}
+	}
+	return ""
 }
 
 // removeCgroups removes the cgroup and what is below it from every v1 hierarchy, unless it is in use: engines leave

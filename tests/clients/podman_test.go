@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,11 +44,14 @@ func startPodman(t *testing.T) engine {
 	need(t, "podman", "conmon")
 	dir := workDir(t, "podman")
 	t.Cleanup(func() {
+		rttest.Eventually(t, "podman has cleaned up behind the last container", noProcess("conmon", "podman"))
 		_ = unix.Unmount("/run/netns", unix.MNT_DETACH) // where netavark's namespaces have names
 		removeCgroups(rttest.CgroupParent())
 	})
 	configurePodman(t)
-	podman := engine{t, []string{"podman", "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp")}}
+	// conmon leaves a file where it is called: "oom", when the kernel kills something of the container.
+	podman := podmanEngine(t, "env", "-C", dir, "podman", "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--tmpdir", filepath.Join(dir, "tmp"))
+	podman.runFlags = []string{"--cgroup-parent", rttest.CgroupParent()}
 	res := podman.run("load", "-i", writeImage(t, dir)).OK()
 	if !strings.Contains(res.Stdout, imageName) {
 		t.Fatalf("no image of that name: %s", res)
@@ -56,35 +59,25 @@ func startPodman(t *testing.T) engine {
 	return podman
 }
 
-func TestPodman(t *testing.T) {
-	podman := startPodman(t)
-	for _, c := range podmanChecks {
-		t.Run(c.name, func(t *testing.T) { c.check(podman.in(t)) })
+// noProcess says whether no process of the sandbox has one of these names.
+func noProcess(names ...string) func() bool {
+	return func() bool {
+		comms, _ := filepath.Glob("/proc/[0-9]*/comm")
+		return !slices.ContainsFunc(comms, func(path string) bool {
+			name, _ := os.ReadFile(path)
+			return slices.Contains(names, strings.TrimSpace(string(name)))
+		})
 	}
 }
 
-// local are the flags of a container without a network of its own, in our cgroup.
-func local(flags ...string) []string {
-	return append([]string{"--net", "none", "--cgroup-parent", rttest.CgroupParent()}, flags...)
+func TestPodman(t *testing.T) {
+	podman := startPodman(t)
+	podman.all(t, podmanChecks, containerChecks, limitChecks)
 }
 
-func (e engine) podOnce(script string, flags ...string) *rttest.Result {
-	e.t.Helper()
-	return e.once(script, local(flags...)...)
-}
-
-// podSleeper starts a container that runs until the test ends, and returns its id.
-func (e engine) podSleeper(flags ...string) string {
-	e.t.Helper()
-	return e.podDetached("exec sleep 1000", flags...)
-}
-
-func (e engine) podDetached(script string, flags ...string) string {
-	e.t.Helper()
-	res := e.run(append(append([]string{"run", "-d"}, local(flags...)...), imageName, "sh", "-c", script)...).OK()
-	id := strings.TrimSpace(res.Stdout)
-	e.t.Cleanup(func() { e.run("rm", "-f", "-t", "0", id).OK() })
-	return id
+// podmanEngine is podman with these words before every command. Its containers have no network but on demand.
+func podmanEngine(t *testing.T, base ...string) engine {
+	return engine{t: t, base: base, netFlags: []string{"--net", "none"}, rmFlags: []string{"-t", "0"}, cgroupPrefix: "libpod-", everyCapability: true}
 }
 
 var podmanChecks = []check{
@@ -94,155 +87,67 @@ var podmanChecks = []check{
 			p.t.Error("no version")
 		}
 	}},
-	{"run", func(p engine) { p.podOnce("echo hello").OK().Prints("hello") }},
 	{"runtime by path", func(p engine) {
-		p.says("hello", append(append([]string{"--runtime", rttest.Runtime(p.t), "run", "--rm"}, local()...), imageName, "echo", "hello")...)
+		p.base = append(p.base, "--runtime", rttest.Runtime(p.t))
+		p.once("echo hello").OK().Prints("hello")
 	}},
-	{"exit status", func(p engine) { p.podOnce("exit 42").Exits(42) }},
-	{"killed by a signal", func(p engine) { p.podOnce("sh -c 'kill -9 $$'; exit $?").Exits(137) }},
-	{"program not found is 127", func(p engine) {
-		p.run(append(append([]string{"run", "--rm"}, local()...), imageName, "/no/such")...).Exits(127)
-	}},
-	{"program not executable is 126", func(p engine) {
-		p.run(append(append([]string{"run", "--rm"}, local()...), imageName, "/etc/passwd")...).Exits(126)
-	}},
-	{"terminal", func(p engine) {
-		args := append([]string{"run", "--rm", "-it"}, local(imageName, "sh")...)
-		contains(p.t, p.onTerminal("echo $((6*7)); exit\n", args...), "42")
-		args = append([]string{"run", "--rm", "-t"}, local(imageName, "sh", "-c", "sleep 1; stty size; sleep 0.5")...)
-		contains(p.t, p.onTerminal("", args...), "31 97")
-	}},
-	{"environment, cwd, user, hostname", func(p engine) {
-		p.podOnce("echo $FROM_IMAGE $A $PWD $(id -u):$(id -g) $(hostname)", "-e", "A=b", "-w", "/home", "-u", "1000:1000", "-h", "box").
-			OK().Prints("yes b /home 1000:1000 box")
-	}},
-	{"exec", podmanExec},
-	{"logs", func(p engine) {
-		id := p.podDetached("echo out; echo err >&2; exit 5")
-		p.says("5", "wait", id)
-		res := p.run("logs", id).OK().Prints("out")
-		contains(p.t, res.Stderr, "err")
-	}},
-	{"stop", func(p engine) {
-		id := p.podDetached("trap 'exit 9' TERM; while :; do sleep 0.1; done")
-		time.Sleep(500 * time.Millisecond) // the trap comes after the start
-		p.run("stop", id).OK()
-		p.says("9", "inspect", "--format", "{{.State.ExitCode}}", id)
-	}},
-	{"kill", func(p engine) {
-		id := p.podSleeper()
-		p.run("kill", id).OK()
-		p.says("137", "wait", id)
-	}},
-	{"pause", func(p engine) {
-		id := p.podSleeper()
-		p.run("pause", id).OK()
-		p.says("paused", "inspect", "--format", "{{.State.Status}}", id)
-		if p.run("exec", id, "true").Code == 0 {
-			p.t.Error("exec in a paused container")
-		}
-		p.run("unpause", id).OK()
-		p.run("exec", id, "true").OK()
-	}},
-	{"start again, restart", func(p engine) {
-		id := p.podDetached("echo once")
-		p.says("0", "wait", id)
-		p.says("once", "start", "-a", id)
-		id = p.podSleeper()
-		before := p.inspect(id, "{{.State.Pid}}")
-		p.run("restart", "-t", "0", id).OK()
-		if p.inspect(id, "{{.State.Pid}}") == before || p.inspect(id, "{{.State.Running}}") != "true" {
-			p.t.Error("it is the same process, or none")
+	{"runtime flags", func(p engine) {
+		log := filepath.Join(p.t.TempDir(), "log")
+		p.base = append(p.base, "--runtime-flag", "debug", "--runtime-flag", "log="+log)
+		p.once("true").OK()
+		if missing := rttest.File(log)(); missing != "" {
+			p.t.Error("the runtime was not told of its log:", missing)
 		}
 	}},
-	{"restart policy", func(p engine) {
-		id := p.podDetached("exit 1", "--restart", "on-failure:2")
-		p.eventually("2", "inspect", "--format", "{{.RestartCount}}", id)
-	}},
-	{"top, stats", func(p engine) {
-		id := p.podSleeper()
-		contains(p.t, p.run("top", id).OK().Stdout, "sleep 1000")
+	{"top, what of a process", func(p engine) {
+		id := p.sleeper()
 		contains(p.t, p.run("top", id, "pid", "capeff", "seccomp", "user").OK().Stdout, "filter", "root")
-		contains(p.t, p.run("stats", "--no-stream", id).OK().Stdout, "MEM")
 	}},
-	{"limits", func(p engine) {
-		id := p.podSleeper("--memory", "32m", "--cpus", "0.5", "--pids-limit", "20")
-		dockerLimits(p, "libpod-"+id, "33554432", "50000", "20")
-	}},
-	{"update", func(p engine) {
-		id := p.podSleeper("--memory", "32m")
-		p.run("update", "--memory", "64m", "--cpus", "0.25", id).OK()
-		dockerLimits(p, "libpod-"+id, "67108864", "25000", "2048")
-	}},
-	{"without cgroups", func(p engine) {
-		rttest.OnlyRT(p.t, "podman asks for --cgroup-manager=disabled, as crun has it")
-		args := []string{"run", "--rm", "--net", "none", "--cgroups=disabled", imageName, "cat", "/proc/self/cgroup"}
-		if out := p.run(args...).OK().Stdout; strings.Contains(out, "libpod") {
-			p.t.Errorf("it is in a cgroup of its own: %q", out)
-		}
-		id := strings.TrimSpace(p.run("run", "-d", "--net", "none", "--cgroups=disabled", imageName, "sleep", "1000").OK().Stdout)
-		p.says("in", "exec", id, "echo", "in")
-		p.run("rm", "-f", "-t", "0", id).OK()
-	}},
-	{"read-only root", func(p engine) {
-		contains(p.t, p.podOnce("touch /x", "--read-only").Exits(1).Stderr, "Read-only file system")
-	}},
-	{"capabilities, seccomp, no new privileges", func(p engine) {
-		p.podOnce("grep ^CapEff /proc/self/status", "--cap-drop", "all", "--cap-add", "net_admin").OK().Prints("CapEff:\t0000000000001000")
-		p.podOnce("grep ^Seccomp: /proc/self/status").OK().Prints("Seccomp:\t2")
-		p.podOnce("grep NoNewPrivs /proc/self/status", "--security-opt", "no-new-privileges").OK().Prints("NoNewPrivs:\t1")
-	}},
-	{"privileged", func(p engine) {
-		rttest.Need(p.t, rttest.Capability(unix.CAP_SYS_RESOURCE))
-		p.podOnce("true", "--privileged").OK()
-	}},
+	{"without cgroups", withoutCgroups},
 	{"init", func(p engine) {
 		rttest.Need(p.t, rttest.File("/usr/libexec/podman/catatonit"))
-		contains(p.t, p.podOnce("cat /proc/1/comm", "--init").OK().Stdout, "catatonit")
-	}},
-	{"volumes", func(p engine) {
-		dir := p.t.TempDir()
-		writeFile(p.t, filepath.Join(dir, "in"), "text")
-		p.podOnce("cat /v/in", "-v", dir+":/v:ro").OK().Prints("text")
-		p.podOnce("echo kept > /v/f", "-v", "named:/v").OK()
-		p.podOnce("cat /v/f", "-v", "named:/v").OK().Prints("kept")
-		p.run("volume", "rm", "named").OK()
+		contains(p.t, p.once("cat /proc/1/comm", "--init").OK().Stdout, "catatonit")
 	}},
 	{"user namespace", func(p engine) {
-		p.podOnce("cat /proc/self/uid_map | tr -s ' '; touch /x; stat -c %u /x", "--uidmap", "0:300000:65536", "--gidmap", "0:300000:65536").
+		p.once("cat /proc/self/uid_map | tr -s ' '; touch /x; stat -c %u /x", "--uidmap", "0:300000:65536", "--gidmap", "0:300000:65536").
 			OK().Prints("0 300000 65536\n0")
 	}},
 	{"network", func(p engine) {
 		rttest.Need(p.t, rttest.File("/usr/lib/podman/netavark"))
-		contains(p.t, p.once("ip addr show eth0", "--cgroup-parent", rttest.CgroupParent()).OK().Stdout, "inet 10.88.")
+		contains(p.t, p.onceAlone("ip addr show eth0").OK().Stdout, "inet 10.88.")
 	}},
 	{"pod", podmanPod},
-	{"play kube", podmanKube},
-	{"health check", func(p engine) {
-		id := p.podSleeper("--health-cmd", "true", "--health-interval", "disable")
-		p.run("healthcheck", "run", id).OK()
-		p.says("healthy", "inspect", "--format", "{{.State.Health.Status}}", id)
+	{"play kube", func(p engine) {
+		podmanKube(p, kubePod+kubeLimits)
 	}},
+	{"health check", podmanHealth},
 	{"build", func(p engine) {
 		dir := p.t.TempDir()
-		writeFile(p.t, filepath.Join(dir, "Dockerfile"), "FROM "+imageName+"\nRUN echo built > /b && test -c /dev/null\nRUN cat /b\n")
+		writeFile(p.t, filepath.Join(dir, "Dockerfile"), dockerfile)
 		p.run("build", "--isolation", "oci", "--runtime", rttest.Runtime(p.t), "--net", "none",
 			"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--pull=never", "-t", "localhost/built", dir).OK()
-		p.says("built", append(append([]string{"run", "--rm"}, local()...), "localhost/built", "cat", "/b")...)
+		p.says("built", slices.Concat([]string{"run", "--rm"}, p.runFlags, p.netFlags, []string{"localhost/built", "cat", "/b"})...)
 	}},
-	{"nothing left running", func(p engine) { p.says("", "ps", "-aq") }},
 }
 
-func podmanExec(p engine) {
-	id := p.podSleeper("-e", "A=b")
-	p.says("hello", "exec", id, "echo", "hello")
-	p.run("exec", id, "sh", "-c", "exit 17").Exits(17)
-	p.run("exec", id, "/no/such").Exits(127)
-	p.run("exec", id, "/etc/passwd").Exits(126)
-	p.says("b c 1000 /home", "exec", "-e", "C=c", "-u", "1000", "-w", "/home", id, "sh", "-c", "echo $A $C $(id -u) $PWD")
-	contains(p.t, p.onTerminal("echo $((6*7)); exit\n", "exec", "-it", id, "sh"), "42")
-	p.run("exec", "-d", id, "sleep", "2000").OK()
-	p.eventually("sleep 2000", "top", id)
+func withoutCgroups(p engine) {
+	rttest.OnlyRT(p.t, "podman asks for --cgroup-manager=disabled, as crun has it")
+	p.runFlags = []string{"--cgroups=disabled"}
+	if out := p.once("cat /proc/self/cgroup").OK().Stdout; strings.Contains(out, "libpod") {
+		p.t.Errorf("it is in a cgroup of its own: %q", out)
+	}
+	id := p.sleeper()
+	p.says("in", "exec", id, "echo", "in")
+}
+
+// podmanHealth runs the health check by hand: what does it by the clock is systemd.
+func podmanHealth(p engine) {
+	id := p.sleeper("--health-cmd", "test -e /healthy", "--health-interval", "disable", "--health-retries", "1")
+	p.run("healthcheck", "run", id).Exits(1)
+	p.says("unhealthy", "inspect", "--format", "{{.State.Health.Status}}", id)
+	p.run("exec", id, "touch", "/healthy").OK()
+	p.run("healthcheck", "run", id).OK()
+	p.says("healthy", "inspect", "--format", "{{.State.Health.Status}}", id)
 }
 
 func podmanPod(p engine) {
@@ -272,13 +177,15 @@ spec:
     image: ` + imageName + `
     imagePullPolicy: Never
     command: ["sh", "-c", "echo from kube; sleep 1000"]
-    resources:
+`
+
+const kubeLimits = `    resources:
       limits:
         memory: 32Mi
 `
 
-func podmanKube(p engine) {
-	file := writeFile(p.t, filepath.Join(p.t.TempDir(), "pod.yaml"), kubePod)
+func podmanKube(p engine, pod string) {
+	file := writeFile(p.t, filepath.Join(openDir(p.t), "pod.yaml"), pod)
 	p.t.Cleanup(func() { // it takes no --cgroup-parent
 		p.run("play", "kube", "--down", file).OK()
 		removeCgroups("/libpod_parent")
@@ -301,62 +208,34 @@ func startRootless(t *testing.T) engine {
 	must(t, os.Mkdir(filepath.Join(dir, "run"), 0o700))
 	must(t, os.Chown(filepath.Join(dir, "run"), 64001, 64001))
 	must(t, os.Chown(dir, 64001, 64001))
-	podman := engine{t, []string{"setpriv", "--reuid", "64001", "--regid", "64001", "--clear-groups", "env", "-C", dir, "HOME=" + dir,
-		"USER=rootless", "XDG_RUNTIME_DIR=" + filepath.Join(dir, "run"), "podman"}}
-	t.Cleanup(func() { podman.run("system", "migrate") }) // ends the process that keeps its user namespace
+	podman := podmanEngine(t, "setpriv", "--reuid", "64001", "--regid", "64001", "--clear-groups", "env", "-C", dir, "HOME="+dir,
+		"USER=rootless", "XDG_RUNTIME_DIR="+filepath.Join(dir, "run"), "podman")
+	t.Cleanup(func() {
+		podman.run("system", "migrate") // ends the process that keeps its user namespace
+		rttest.Eventually(t, "podman has cleaned up behind the last container", noProcess("conmon", "podman"))
+	})
 	podman.run("load", "-i", image).OK()
 	return podman
 }
 
 func TestPodmanRootless(t *testing.T) {
 	podman := startRootless(t)
-	for _, c := range rootlessChecks {
-		t.Run(c.name, func(t *testing.T) { c.check(podman.in(t)) })
-	}
+	podman.all(t, rootlessChecks, containerChecks)
 }
-
-// alone is a container's flag list: no network.
-var alone = []string{"--net", "none"}
 
 var rootlessChecks = []check{
 	{"info names the runtime", func(p engine) {
 		p.says("rt true", "info", "--format", "{{.Host.OCIRuntime.Name}} {{.Host.Security.Rootless}}")
 	}},
-	{"run", func(p engine) { p.once("echo $(id -u) $((40+2)); exit 3", alone...).Exits(3).Prints("0 42") }},
 	{"ids", func(p engine) {
-		p.once("cat /proc/self/uid_map | tr -s ' '", alone...).OK().Prints("0 64001 1\n 1 400000 65536")
-		p.once("id -u", "--net", "none", "--user", "1000").OK().Prints("1000")
-		p.once("id -u", "--net", "none", "--userns", "keep-id").OK().Prints("64001")
+		p.once("cat /proc/self/uid_map | tr -s ' '").OK().Prints("0 64001 1\n 1 400000 65536")
+		p.once("id -u", "--user", "1000").OK().Prints("1000")
+		p.once("id -u", "--userns", "keep-id").OK().Prints("64001")
+		// the ids in such a list are those of podman's own user namespace, which the container's is in
+		p.once("cat /proc/self/uid_map | tr -s ' '; touch /x; stat -c %u /x", "--uidmap", "0:1:1000", "--gidmap", "0:1:1000").
+			OK().Prints("0 1 1000\n0")
 	}},
-	{"terminal", func(p engine) {
-		contains(p.t, p.onTerminal("echo $((6*7)); exit\n", "run", "--rm", "-it", "--net", "none", imageName, "sh"), "42")
-	}},
-	{"exec, top, stop, logs", func(p engine) {
-		id := p.detached("echo said; exec sleep 1000", alone...)
-		p.says("hello", "exec", id, "echo", "hello")
-		p.run("exec", id, "sh", "-c", "exit 17").Exits(17)
-		contains(p.t, p.run("top", id).OK().Stdout, "sleep 1000")
-		p.says("said", "logs", id)
-		p.run("stop", "-t", "0", id).OK()
-		p.says("137", "wait", id)
-	}},
-	{"program not found is 127", func(p engine) {
-		p.run("run", "--rm", "--net", "none", imageName, "/no/such").Exits(127)
-	}},
-	{"volume, read-only root, tmpfs", func(p engine) {
-		p.once("echo kept > /v/f", "--net", "none", "-v", "named:/v").OK()
-		p.once("cat /v/f", "--net", "none", "-v", "named:/v:ro").OK().Prints("kept")
-		res := p.once("touch /t/y && touch /x", "--net", "none", "--read-only", "--tmpfs", "/t").Exits(1)
-		contains(p.t, res.Stderr, "/x: Read-only file system")
-	}},
-	{"capabilities and seccomp", func(p engine) {
-		p.once("grep -E '^(CapEff|Seccomp):' /proc/self/status", "--net", "none", "--cap-drop", "all").OK().
-			Prints("CapEff:\t0000000000000000\nSeccomp:\t2")
-	}},
-	{"without cgroups", func(p engine) {
-		rttest.OnlyRT(p.t, "podman asks for --cgroup-manager=disabled, as crun has it")
-		p.once("echo in", "--net", "none", "--cgroups=disabled").OK().Prints("in")
-	}},
+	{"without cgroups", withoutCgroups},
 	{"pod", func(p engine) {
 		p.run("pod", "create", "--name", "pod", "--net", "none").OK()
 		p.t.Cleanup(func() { p.run("pod", "rm", "-f", "-t", "0", "pod").OK() })
@@ -364,11 +243,12 @@ var rootlessChecks = []check{
 		want := strings.TrimSpace(p.run("exec", "one", "readlink", "/proc/self/ns/ipc").OK().Stdout)
 		p.says(want, "run", "--rm", "--pod", "pod", imageName, "readlink", "/proc/self/ns/ipc")
 	}},
+	{"play kube", func(p engine) { podmanKube(p, kubePod) }},
+	{"health check", podmanHealth},
 	{"network", func(p engine) {
 		rttest.Need(p.t, rttest.Command("slirp4netns"), openTun)
-		contains(p.t, p.once("ip addr show tap0").OK().Stdout, "inet 10.0.2.100")
+		contains(p.t, p.onceAlone("ip addr show tap0").OK().Stdout, "inet 10.0.2.100")
 	}},
-	{"nothing left running", func(p engine) { p.says("", "ps", "-aq") }},
 }
 
 // openTun is a /dev/net/tun that everybody may use.
