@@ -14,18 +14,27 @@ const kernelMajor, kernelMinor = 5, 14
 
 // checkKernel says at once what would else be ENOSYS somewhere in the middle.
 func checkKernel() error {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return err
-	}
-	release := unix.ByteSliceToString(u.Release[:])
-	if !kernelIsNew(release) {
+	if release := kernelRelease(); !newEnough(release, kernelMajor, kernelMinor) {
 		return fmt.Errorf("rt needs Linux %d.%d or newer, this is %s", kernelMajor, kernelMinor, release)
 	}
 	return nil
 }
 
-func kernelIsNew(release string) bool {
+// checkDetached: what is not attached cannot be mounted on before Linux 6.15.
+func checkDetached() error {
+	if release := kernelRelease(); !newEnough(release, 6, 15) {
+		return fmt.Errorf("linux.namespaces: has no mount namespace; without one, mounts, readonly, maskedPaths and readonlyPaths need Linux 6.15, this is %s", release)
+	}
+	return nil
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	_ = unix.Uname(&u) // cannot fail with a valid pointer
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+func newEnough(release string, wantMajor, wantMinor int) bool {
 	head, rest, _ := strings.Cut(release, ".")
 	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
 	major, err1 := strconv.Atoi(head)
@@ -33,5 +42,5 @@ func kernelIsNew(release string) bool {
 	if err1 != nil || err2 != nil {
 		return true // not a kernel whose numbers we know how to read
 	}
-	return major > kernelMajor || major == kernelMajor && minor >= kernelMinor
+	return major > wantMajor || major == wantMajor && minor >= wantMinor
 }

@@ -65,6 +65,11 @@ func (c *compiler) compile() (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !facts.OwnMounts && rootfs.Mounting(c.spec) {
+		if err := checkDetached(); err != nil {
+			return nil, err
+		}
+	}
 	fs, err := rootfs.Plan(c.spec, facts)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (p *planner) cgroup(e *entry) {
 		p.hierarchy(e, h)
 	}
 	if e.Set&unix.MOUNT_ATTR_RDONLY != 0 {
-		p.add(nsenter.Reconfigure(e.from, "make "+e.target+" read-only", e.target, nil, unix.MOUNT_ATTR_RDONLY, 0))
+		p.add(p.readonly(e))
 	}
 }
 

@@ -173,7 +173,16 @@ func (p *planner) tmpfs(e *entry, fs *nsenter.Filesystem) {
 	}
 	fs.Attr &^= unix.MOUNT_ATTR_RDONLY
 	fs.Options = slices.DeleteFunc(fs.Options, func(o string) bool { return o == "ro" })
-	p.last = append(p.last, nsenter.Reconfigure(e.from, "make "+e.target+" read-only", e.target, nil, unix.MOUNT_ATTR_RDONLY, 0))
+	p.last = append(p.last, p.readonly(e))
+}
+
+// readonly is for a mount that had to be filled first. The kernel changes no mount below a detached root, so there it gets a read-only cover.
+func (p *planner) readonly(e *entry) nsenter.Step {
+	what := "make " + e.target + " read-only"
+	if !p.facts.OwnMounts {
+		return nsenter.Simple(nsenter.OpReadonly, e.from, what, nil, e.target)
+	}
+	return nsenter.Reconfigure(e.from, what, e.target, nil, unix.MOUNT_ATTR_RDONLY, 0)
 }
 
 var legacyFlag = [...]struct{ attr, flag uint64 }{

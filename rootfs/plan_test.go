@@ -121,7 +121,7 @@ func plans() map[string]struct {
 		"dev-bound":            {usual, &specs.Spec{Mounts: []specs.Mount{mount("bind", "/dev", "/dev/../dev", "")}, Linux: &specs.Linux{Devices: []specs.LinuxDevice{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229}}}}},
 		"masks":                {usual, sealedSpec(true)},
 		"masks-rw-root":        {usual, sealedSpec(false)},
-		"no-mount-ns":          {with(func(f *Facts) { f.OwnMounts = false }), &specs.Spec{Root: &specs.Root{Path: "rootfs", Readonly: true}, Process: &specs.Process{Cwd: "/work"}, Linux: &specs.Linux{RootfsPropagation: "rshared"}}},
+		"no-mount-ns":          {with(func(f *Facts) { f.OwnMounts = false }), &specs.Spec{Root: &specs.Root{Path: "rootfs", Readonly: true}, Mounts: []specs.Mount{mount("proc", "proc", "/proc", "")}, Process: &specs.Process{Cwd: "/work"}, Linux: &specs.Linux{RootfsPropagation: "rshared"}}},
 		"no-pivot":             {with(func(f *Facts) { f.NoPivot, f.OldProcfs = true, []string{"/proc", "/sys", "/mnt/my proc"} }), bare()},
 		"hooks":                {with(func(f *Facts) { f.Hooks = true }), bare()},
 		"cwd":                  {usual, &specs.Spec{Process: &specs.Process{Cwd: "/a/b/../c/"}, Mounts: []specs.Mount{mount("bind", "/dev", "/dev", "")}}},
@@ -198,25 +198,26 @@ func TestBindPropagation(t *testing.T) {
 	golden.Check(t, "propagation", b.String())
 }
 
-// Nothing is ever mounted in the host's mount namespace, so without one of its own a container has no mounts.
-func TestMountsNeedANamespace(t *testing.T) {
+// Nothing is ever mounted in the host's mount namespace: without one of its own a container's root is attached nowhere.
+func TestMountsWithoutANamespace(t *testing.T) {
 	f := with(func(f *Facts) { f.OwnMounts = false })
-	_, err := Plan(&specs.Spec{Mounts: []specs.Mount{mount("proc", "proc", "/proc", "")}}, f)
-	if err == nil || !strings.HasPrefix(err.Error(), "mounts: need a mount namespace") {
-		t.Errorf("%v", err)
-	}
-	s, err := Plan(&specs.Spec{Root: &specs.Root{Readonly: true}, Linux: &specs.Linux{RootfsPropagation: "rshared", Devices: devicesSpec().Linux.Devices}}, f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, step := range append(append(s.Build, s.Enter...), s.Seal...) { // masks and read-only paths are refused by Validate
-		switch step.Op {
-		case nsenter.OpRoot, nsenter.OpPivot:
-			if step.Num[0] != map[nsenter.Op]uint64{nsenter.OpRoot: 0, nsenter.OpPivot: 1}[step.Op] {
-				t.Errorf("%s: it mounts", step.What)
-			}
-		default:
-			t.Errorf("%s: %s on the host's mounts", step.From, step.What)
+	for name, spec := range map[string]*specs.Spec{
+		"directory": {Linux: &specs.Linux{RootfsPropagation: "rshared", Devices: devicesSpec().Linux.Devices}},
+		"tree":      {Mounts: []specs.Mount{mount("proc", "proc", "/proc", "")}, Linux: &specs.Linux{MaskedPaths: []string{"/proc/keys"}}},
+	} {
+		s, err := Plan(spec, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := s.Build[0]
+		if root.Op != nsenter.OpRoot || root.Num[0] != 0 || (root.Feed.Kind == nsenter.Tree) != (name == "tree") {
+			t.Errorf("%s: %s", name, root.What)
+		}
+		if name == "directory" && len(s.Build)+len(s.Seal) != 1 {
+			t.Errorf("%d steps on the host's mounts", len(s.Build)+len(s.Seal)-1)
+		}
+		if s.Enter[0].Op != nsenter.OpPivot || s.Enter[0].Num[0] != 1 {
+			t.Errorf("%s: %s", name, s.Enter[0].What)
 		}
 	}
 }

@@ -91,8 +91,9 @@ func (p *planner) inside() {
 func (p *planner) add(s ...nsenter.Step) { p.steps.Build = append(p.steps.Build, s...) }
 
 func (p *planner) build() error {
-	if !p.facts.OwnMounts {
-		return p.buildShared()
+	if p.plain() {
+		p.plainRoot()
+		return nil
 	}
 	p.root()
 	p.shared()
@@ -109,21 +110,36 @@ func (p *planner) build() error {
 	return nil
 }
 
-// Without a mount namespace of its own a container's mounts would be the
-// host's; rt never mounts there.
-func (p *planner) buildShared() error {
-	if len(p.spec.Mounts) > 0 {
-		return fmt.Errorf(`mounts: need a mount namespace (linux.namespaces has none of type "mount")`)
-	}
-	src := nsenter.Source{Kind: nsenter.Directory, Path: p.facts.Root}
-	p.add(nsenter.Take(nsenter.OpRoot, "root.path", "use "+p.facts.Root+" as the root", src, 0))
-	return nil
+// plain: there is nothing to mount, and no namespace to do it in.
+func (p *planner) plain() bool { return !p.facts.OwnMounts && !Mounting(p.spec) }
+
+// Mounting tells whether spec asks for any mount at all.
+func Mounting(spec *specs.Spec) bool {
+	return len(spec.Mounts) > 0 || spec.Root != nil && spec.Root.Readonly ||
+		spec.Linux != nil && len(spec.Linux.MaskedPaths)+len(spec.Linux.ReadonlyPaths) > 0
 }
 
-// root stacks the root on "/". Nothing may travel back to the host, so the
+func (p *planner) plainRoot() {
+	src := nsenter.Source{Kind: nsenter.Directory, Path: p.facts.Root}
+	p.add(nsenter.Take(nsenter.OpRoot, "root.path", "use "+p.facts.Root+" as the root", src, 0))
+}
+
+// root makes the root a mount to mount on. Without a mount namespace of its own the
+// container's mounts would be the host's, and outlive it, so there it is a copy that is
+// attached nowhere: what is mounted on it is seen by who has it as the root, and goes with him.
+func (p *planner) root() {
+	src := nsenter.Source{Kind: nsenter.Tree, Path: p.facts.Root, Recursive: true, IsRoot: true, Propagation: p.rootPropagation()}
+	if p.facts.OwnMounts {
+		p.attachRoot(src)
+		return
+	}
+	p.add(nsenter.Take(nsenter.OpRoot, "root.path", "use a detached copy of "+p.facts.Root+" as the root", src, 0))
+}
+
+// attachRoot stacks the root on "/". Nothing may travel back to the host, so the
 // namespace becomes a slave first; what the payload is to see of later host
 // mounts is decided on each tree.
-func (p *planner) root() {
+func (p *planner) attachRoot(src nsenter.Source) {
 	p.add(nsenter.Syscall("linux.namespaces mount", "make every mount a slave of the host's", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(unix.AT_RECURSIVE),
 		nsenter.MountAttr(0, 0, unix.MS_SLAVE), nsenter.Num(32)))
@@ -131,7 +147,6 @@ func (p *planner) root() {
 		p.add(nsenter.Syscall("--no-pivot", "unmount the host's "+dir, unix.SYS_UMOUNT2,
 			nsenter.Text(dir), nsenter.Num(unix.MNT_DETACH)))
 	}
-	src := nsenter.Source{Kind: nsenter.Tree, Path: p.facts.Root, Recursive: true, IsRoot: true, Propagation: p.rootPropagation()}
 	p.add(nsenter.Syscall("root.path", "keep the mount below the root private", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(0), nsenter.MountAttr(0, 0, unix.MS_PRIVATE), nsenter.Num(32)))
 	at := "/"
@@ -231,10 +246,10 @@ func (p *planner) seal() {
 			*s = append(*s, nsenter.Simple(nsenter.OpMask, fmt.Sprintf("linux.maskedPaths[%d]", i), "mask "+dir, nil, dir))
 		}
 	}
-	if p.spec.Root != nil && p.spec.Root.Readonly && p.facts.OwnMounts {
+	if p.spec.Root != nil && p.spec.Root.Readonly {
 		*s = append(*s, nsenter.Setattr("root.readonly", "make the root read-only", nsenter.SlotRoot, unix.MOUNT_ATTR_RDONLY, 0, 0, false))
 	}
-	if t, recursive := propagationType(p.rootfsPropagation()); t != 0 && p.facts.OwnMounts {
+	if t, recursive := propagationType(p.rootfsPropagation()); t != 0 && !p.plain() {
 		// What is mounted has it already (defaultPropagation), or what its own options say: "rshared" under an
 		// "rslave" root stays so. Only sharing is left to do for all, as the root was nobody's peer until now.
 		recursive = recursive && t == unix.MS_SHARED

@@ -59,15 +59,6 @@ func (c *checker) namespaces() {
 	if c.host.Rootless && c.namespace(specs.UserNamespace) == nil {
 		c.faults.add("linux.namespaces", "has no user namespace, without which an ordinary user can make no container")
 	}
-	if c.namespace(specs.MountNamespace) == nil && c.mounting() {
-		c.faults.add("linux.namespaces", "has no mount namespace, and what mounts, readonly, maskedPaths and readonlyPaths ask for would happen to the host")
-	}
-}
-
-// mounting reports whether the config asks for any mount at all.
-func (c *checker) mounting() bool {
-	return len(c.spec.Mounts) > 0 || c.spec.Root != nil && c.spec.Root.Readonly ||
-		len(c.linux.MaskedPaths) > 0 || len(c.linux.ReadonlyPaths) > 0
 }
 
 // uidMappings is how the container's user namespace maps users, or nil if it has none of its own or the

@@ -53,8 +53,6 @@ var expected = map[string]expectation{
 		why: "quotes that start MUST fail without a process, and then wants it to succeed (crun does)"},
 	"mounts": {status: 1, faults: []string{`is no option of a bind mount`}, test: "integration.TestBadConfigs/data option on a bind",
 		why: "gives options of tmpfs to bind mounts: refused, as runc does, since a word for nothing may be a flag with a slip (crun drops them)"},
-	"linux_ns_itype": {points: []int{1}, test: "integration.TestSharedMountNamespace",
-		why: "has mounts without a mount namespace, which would happen to the host: refused by rt, on purpose"},
 	"pidfile": {points: []int{1}, race: true, test: "integration.TestPidFile",
 		why: "starts `true` and wants to kill it before it ends; that the pid file is right was found before"},
 	"poststart": {faults: []string{"The post-start hooks MUST be called after"}, race: true, test: "integration.TestPoststartHookRunsAfterTheProcess",
