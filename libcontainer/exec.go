@@ -180,7 +180,10 @@ func (c *compiler) compileJoin(init int, place *cgroups.Place) error {
 // compileGuest is what a process does when it has joined, up to its program.
 func (c *compiler) compileGuest() error {
 	c.sessionSteps()
-	c.plan.Add(anyCPU())
+	// Where only initial is asked for, the kernel says what is left of it in the cgroup, by the specification.
+	if a := c.spec.Process.ExecCPUAffinity; a == nil || a.Initial == "" {
+		c.plan.Add(anyCPU())
+	}
 	if err := c.affinityStep("final"); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ var claims = []claim{
 	{"process.scheduler.flags", "SCHED_FLAG_UTIL_CLAMP_MIN SCHED_FLAG_UTIL_CLAMP_MAX", "a clamp that holds nothing back, as the specification has no value for it", "integration.TestSchedulerClamps", "CONFIG_UCLAMP_TASK"},
 	{"process.ioPriority.{class,priority}", "", "ioprio_set(2), read back", "integration.TestIOPriority", ""},
 	{"process.ioPriority.class", "IOPRIO_CLASS_RT IOPRIO_CLASS_BE IOPRIO_CLASS_IDLE", "each", "integration.TestIOPriority", ""},
-	{"process.execCPUAffinity.{initial,final}", "", "of exec: before joining the cgroup, and after; without final the cgroup's processors", "integration.TestExecCPUAffinity", ""},
+	{"process.execCPUAffinity.{initial,final}", "", "of exec: before it joins the cgroup, and after; without final the kernel decides", "integration.TestExecCPUAffinity integration.TestExecCPUAffinityOrder", ""},
 
 	{"root.path", "", "absolute or relative to the bundle, and a directory", "integration.TestRootPath", ""},
 	{"root.readonly", "", "the root is read-only, once all is mounted; /dev/shm and the like are not", "integration.TestReadonlyRoot integration.TestReadonlyRootWithTerminal", ""},
@@ -62,7 +62,7 @@ var claims = []claim{
 	{"hooks.{prestart,createRuntime,createContainer,startContainer,poststart,poststop}[].{path,args,env,timeout}", "",
 		"each kind at its time, in its namespaces, with the state on stdin; failures end the container, those of poststop are warnings",
 		"integration.TestHookOrder integration.TestHookGetsTheState integration.TestHookNamespaces integration.TestHookEnvironmentAndArguments integration.TestHookFailure " +
-			"integration.TestHooksAfterAFailure integration.TestHookTimeout integration.TestMissingHookProgram", ""},
+			"integration.TestHooksAfterAFailure integration.TestHookTimeout integration.TestHookTimeoutOfTheLastKinds integration.TestMissingHookProgram", ""},
 	{"annotations", "", "in the state, for hooks and callers; org.systemd.property.* go to the unit", "integration.TestStateDocument integration.TestHookGetsTheState integration.TestSystemdErrors", ""},
 
 	{"linux.{uidMappings,gidMappings}[].{containerID,hostID,size}", "", "the maps of the new user namespace", "integration.TestIDMaps integration.TestRootlessIDRanges", ""},

@@ -146,7 +146,7 @@ func TestHookGetsTheState(t *testing.T) {
 		case "poststop":
 			wantPid = 0
 		case "createContainer", "startContainer":
-			continue // the pid as those see it, or the runtime's: peers differ
+			wantPid = 1 // as the container's own namespace has it
 		}
 		if s.Pid != wantPid {
 			t.Errorf("%s got pid %d, want %d", kind, s.Pid, wantPid)
@@ -316,6 +316,33 @@ func TestHookTimeout(t *testing.T) {
 				t.Errorf("the error does not name the hook: %s", res)
 			}
 			if d := time.Since(begun); d > 10*time.Second {
+				t.Errorf("the hook was let run for %v", d)
+			}
+			b.CheckGone()
+		})
+	}
+}
+
+// After the program has begun a hook that hangs ends the container; after its end, nothing but the wait.
+func TestHookTimeoutOfTheLastKinds(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"poststart", "poststop"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			b := rttest.New(t).Args("sleep", "1")
+			one := 1
+			addHook(b, kind, "exec sleep 1000").Timeout = &one
+			begun := time.Now()
+			res := b.Run()
+			if !strings.Contains(res.Stderr, kind) {
+				t.Errorf("nothing is said of the hook: %s", res)
+			}
+			if kind == "poststart" {
+				runFailed(t, res)
+			} else if rttest.IsRT(t) {
+				res.OK()
+			}
+			if d := time.Since(begun); d > rttest.Stretch(10*time.Second) {
 				t.Errorf("the hook was let run for %v", d)
 			}
 			b.CheckGone()
