@@ -276,16 +276,26 @@ func TestIOWeight(t *testing.T) {
 }
 
 func TestPlan(t *testing.T) {
-	writes, err := everyV1().Plan(&specs.LinuxResources{
+	resources := &specs.LinuxResources{
 		Pids:    &specs.LinuxPids{Limit: ptr(int64(5))},
 		Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}},
-	})
-	want := []Write{
-		{"linux.resources.pids.limit", "/sys/fs/cgroup/pids/ct/pids.max", "5"},
-		{"linux.resources.devices", "/sys/fs/cgroup/devices/ct/devices.allow", "a"},
 	}
-	if err != nil || !slices.Equal(writes, want) {
-		t.Errorf("%v, %v", writes, err)
+	plan, err := everyV1().Plan(resources)
+	want := []Write{
+		{Field: "linux.resources.pids.limit", File: "/sys/fs/cgroup/pids/ct/pids.max", Value: "5"},
+		{Field: "linux.resources.devices", File: "/sys/fs/cgroup/devices/ct/devices.allow", Value: "a"},
+	}
+	if err != nil || !slices.Equal(plan.Write, want) || !slices.Contains(plan.Make, "/sys/fs/cgroup/pids/ct") {
+		t.Errorf("%+v, %v", plan, err)
+	}
+	unified := &Cgroup{mode: V2, unified: hierarchy{root: "/sys/fs/cgroup", path: "/sys/fs/cgroup/ct"}}
+	plan, err = unified.Plan(resources)
+	want = []Write{
+		{Field: "linux.resources.pids.limit", File: "/sys/fs/cgroup/ct/pids.max", Value: "5"},
+		{Field: "linux.resources.devices", File: "/sys/fs/cgroup/ct", Program: true, Value: "devices.allow a"},
+	}
+	if err != nil || !slices.Equal(plan.Write, want) || !slices.Equal(plan.Make, []string{"/sys/fs/cgroup/ct"}) {
+		t.Errorf("%+v, %v", plan, err)
 	}
 }
 

@@ -144,17 +144,20 @@ func (b *birth) makeCgroupEarly() error {
 	return nil
 }
 
+func resources(spec *specs.Spec) *specs.LinuxResources {
+	if spec.Linux == nil {
+		return nil
+	}
+	return spec.Linux.Resources
+}
+
 // makeCgroup makes the cgroup with its limits, once.
 func (b *birth) makeCgroup() error {
 	if b.inCgroup || b.guest != nil {
 		return nil
 	}
-	var r *specs.LinuxResources
-	if b.spec.Linux != nil {
-		r = b.spec.Linux.Resources
-	}
 	b.cgroup.Adopt(b.stage.Pid)
-	if err := b.cgroup.Create(r); err != nil {
+	if err := b.cgroup.Create(resources(b.spec)); err != nil {
 		var limit *cgroups.LimitError // it names its own field
 		if errors.As(err, &limit) {
 			return err

@@ -19,8 +19,9 @@ import (
 // Plan is the steps that make a container of one config, and nothing that has happened yet.
 type Plan struct {
 	nsenter.Plan
-	spec *specs.Spec
-	ns   namespaces
+	cgroup cgroups.Plan // what rt itself does before and beside the steps; for printing
+	spec   *specs.Spec
+	ns     namespaces
 }
 
 // Compile turns spec into a plan. It reads what it needs of the host and
@@ -32,7 +33,12 @@ func Compile(spec *specs.Spec, o CreateOptions) (*Plan, error) {
 		return nil, err
 	}
 	c := &compiler{spec: spec, opts: o, host: probeHost(), cgroup: cg, parked: true}
-	return c.compile()
+	p, err := c.compile()
+	if err != nil {
+		return nil, err
+	}
+	p.cgroup, err = cg.Plan(resources(spec))
+	return p, err
 }
 
 func openCgroup(spec *specs.Spec, o CreateOptions) (*cgroups.Cgroup, error) {
@@ -140,8 +146,22 @@ func (c *compiler) loadFilter() (err error) {
 	return err
 }
 
-// Text prints the plan, a line a step.
+// Text prints the plan, a line a step. What rt does has no number: that is for the steps of the stage.
 func (p *Plan) Text(w io.Writer) error {
+	for _, dir := range p.cgroup.Make {
+		if _, err := fmt.Fprintf(w, "   -  %-11s make %s  # linux.cgroupsPath\n", "cgroup", dir); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.cgroup.Write {
+		to := "to "
+		if c.Program {
+			to = "into the device program of "
+		}
+		if _, err := fmt.Fprintf(w, "   -  %-11s write %q %s%s  # %s\n", "cgroup", c.Value, to, c.File, c.Field); err != nil {
+			return err
+		}
+	}
 	for i, s := range p.Steps {
 		from := s.From
 		if from != "" {
@@ -172,8 +192,9 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		steps[i] = jsonStep{Index: i, Op: s.Op.String(), From: s.From, What: utf8(s.What), Num: s.Num, Text: printable(s), Source: utf8(s.Feed.Path)}
 	}
 	return json.Marshal(struct {
-		Steps []jsonStep `json:"steps"`
-	}{steps})
+		Steps  []jsonStep   `json:"steps"`
+		Cgroup cgroups.Plan `json:"cgroup"`
+	}{steps, p.cgroup})
 }
 
 // printable shows lists with spaces and a filter's or struct's bytes by their number only.

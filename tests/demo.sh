@@ -171,10 +171,10 @@ overlay() {
 plan() {
 	step "Its plan: what rt would do for the first container, without doing it"
 	run plan -b own >own/plan
-	printf '%s$ rt plan -b own | head -n 30%s\n' "$dim" "$plain"
-	head -n 30 own/plan
-	test "$(wc -l <own/plan)" -gt 30 || fail "the plan is too short to be true"
-	seen "30 of its $(wc -l <own/plan) lines, each with the field of config.json that asked for it"
+	printf '%s$ rt plan -b own | head -n 45%s\n' "$dim" "$plain"
+	head -n 45 own/plan
+	test "$(wc -l <own/plan)" -gt 45 || fail "the plan is too short to be true"
+	seen "45 of its $(wc -l <own/plan) lines, each with the field of config.json that asked for it"
 }
 
 nothing_left() {

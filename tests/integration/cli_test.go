@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"rt/tests/rttest"
 )
 
@@ -167,6 +169,52 @@ func TestFeatures(t *testing.T) {
 
 func lacking(list []string, wants ...string) []string {
 	return slices.DeleteFunc(wants, func(w string) bool { return slices.Contains(list, w) })
+}
+
+// The plan names what is written into the cgroup, and that is what create writes.
+func TestPlanOfTheCgroup(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "rt plan")
+	rttest.Need(t, rttest.Controller("pids"), rttest.Controller("memory"))
+	b := rttest.New(t)
+	pids, memory := int64(77), int64(64<<20)
+	b.Spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &pids}, Memory: &specs.LinuxMemory{Limit: &memory}}
+	b.WriteConfig()
+	var plan struct {
+		Cgroup struct {
+			Make  []string
+			Write []struct {
+				Field, File, Value string
+				Program            bool
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(b.RT("plan", "-b", b.Dir, "--format", "json").OK().Stdout), &plan); err != nil {
+		t.Fatal(err)
+	}
+	text := b.RT("plan", "-b", b.Dir).OK().Stdout
+	b.Create().OK()
+	for _, dir := range plan.Cgroup.Make {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() || !strings.Contains(text, "make "+dir+"  # linux.cgroupsPath") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	compared := 0
+	for _, w := range plan.Cgroup.Write {
+		if !strings.Contains(text, w.File+"  # "+w.Field) {
+			t.Errorf("the text has no %+v", w)
+		}
+		if w.Field == "linux.resources.devices" {
+			continue // what is written there reads otherwise
+		}
+		if got := strings.TrimSpace(read(t, w.File)); got != w.Value {
+			t.Errorf("%s holds %q, the plan says %q", w.File, got, w.Value)
+		}
+		compared++
+	}
+	if compared < 2 || len(plan.Cgroup.Make) == 0 {
+		t.Errorf("the plan has %+v", plan.Cgroup)
+	}
 }
 
 // rt plan prints the steps of a bundle and runs nothing, for anybody.
