@@ -127,6 +127,7 @@ func (b *birth) prepare() error {
 	if b.plan, err = c.compile(); err != nil {
 		return err
 	}
+	b.warnOfDenied(c.denied)
 	b.record.Filtered = c.filter != nil
 	return b.entry.saveFilter(c.filter)
 }

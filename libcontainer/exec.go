@@ -154,6 +154,7 @@ func (b *birth) makeGuest() error {
 	if err := c.compileGuest(); err != nil {
 		return err
 	}
+	b.warnOfDenied(c.denied)
 	if err := b.send(&nsenter.Plan{Steps: b.plan.Steps[joined:], First: joined}); err != nil {
 		return err
 	}
@@ -173,6 +174,7 @@ func (c *compiler) compileJoin(init int, place *cgroups.Place) error {
 	if err != nil {
 		return err
 	}
+	c.joinsUsers = join&unix.CLONE_NEWUSER != 0
 	c.joinSteps(init, join, place)
 	return nil
 }

@@ -56,13 +56,8 @@ func missingCaps(e *nsenter.StepError) uint64 {
 	if e.Errno != unix.EPERM || s.Op != nsenter.OpSyscall || len(s.Num) == 0 || s.Num[0] != unix.SYS_CAPSET {
 		return 0
 	}
-	var own [2]unix.CapUserData
-	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	if unix.Capget(&head, &own[0]) != nil {
-		return 0
-	}
 	permitted := func(word int) uint64 { return uint64(binary.NativeEndian.Uint32([]byte(s.Text[1][12*word+4:]))) }
-	return (permitted(0) | permitted(1)<<32) &^ (uint64(own[0].Permitted) | uint64(own[1].Permitted)<<32)
+	return (permitted(0) | permitted(1)<<32) &^ ownCapabilities()
 }
 
 func explainProgram(e *nsenter.StepError) error {

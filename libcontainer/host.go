@@ -12,6 +12,7 @@ import (
 // once, so that a plan can be compiled and printed without touching anything.
 type host struct {
 	lastCap int
+	caps    uint64 // what we can hand on outside of a user namespace
 	keyring bool // the kernel has keyrings
 	kcore   bool
 	noTrees bool // we may not copy mounts of our own namespace
@@ -19,7 +20,7 @@ type host struct {
 }
 
 func probeHost() host {
-	h := host{lastCap: lastCapability(), keyring: hasKeyrings()}
+	h := host{lastCap: lastCapability(), caps: ownCapabilities(), keyring: hasKeyrings()}
 	h.kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
 	h.userNS = inUserNamespace()
 	h.noTrees = !mayOpenTrees(h.userNS)
@@ -42,6 +43,16 @@ func lastCapability() int {
 		}
 		last++
 	}
+}
+
+// ownCapabilities is what we may have. An ordinary user has none and gives those of a user namespace, or only looks at a plan.
+func ownCapabilities() uint64 {
+	var own [2]unix.CapUserData
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if unix.Capget(&head, &own[0]) != nil || own[0].Permitted|own[1].Permitted == 0 {
+		return ^uint64(0)
+	}
+	return uint64(own[0].Permitted) | uint64(own[1].Permitted)<<32
 }
 
 // hasKeyrings is false on kernels built without CONFIG_KEYS: there is nothing to keep apart then.

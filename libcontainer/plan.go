@@ -55,8 +55,10 @@ type compiler struct {
 	host         host
 	cgroup       *cgroups.Cgroup
 	seccompCache string
-	parked       bool // the container waits for a `start` of its own
-	guest        bool // not init, but a process that joins it
+	parked       bool   // the container waits for a `start` of its own
+	guest        bool   // not init, but a process that joins it
+	joinsUsers   bool   // and whose user namespace is not ours
+	denied       uint64 // capabilities that the config names and we do not have
 	plan         *Plan
 	filter       *seccomp.Filter
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // someHost is the host of all plans of the tests: nothing of the machine that runs them gets into a golden file.
-var someHost = host{lastCap: unix.CAP_CHECKPOINT_RESTORE, keyring: true, kcore: true}
+var someHost = host{lastCap: unix.CAP_CHECKPOINT_RESTORE, caps: ^uint64(0), keyring: true, kcore: true}
 
 // The places of a container's cgroup, without looking at any.
 var (

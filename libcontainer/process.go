@@ -164,8 +164,13 @@ func (c *compiler) filterSteps(proc *specs.Process) {
 // capSets are the five sets of process.capabilities as bit masks.
 type capSets struct{ bounding, effective, permitted, inheritable, ambient uint64 }
 
+func (s capSets) within(all uint64) capSets {
+	return capSets{s.bounding & all, s.effective & all, s.permitted & all, s.inheritable & all, s.ambient & all}
+}
+
 // capabilities: what the config does not name is dropped, so none given means none at all.
-// Names that this kernel does not know cannot be given; Validate has warned of them.
+// Names that this kernel does not know cannot be given; Validate has warned of them. What we do not have ourselves is
+// left out, too, and warned of: the specification does not want that to fail. A user namespace has all.
 func (c *compiler) capabilities(proc *specs.Process) capSets {
 	if proc.Capabilities == nil {
 		return capSets{}
@@ -180,8 +185,18 @@ func (c *compiler) capabilities(proc *specs.Process) capSets {
 	}
 	p := proc.Capabilities
 	s := capSets{set(p.Bounding), set(p.Effective), set(p.Permitted), set(p.Inheritable), set(p.Ambient)}
+	if !c.joinsUsers && !c.plan.ns.has(unix.CLONE_NEWUSER) {
+		c.denied = (s.bounding | s.permitted | s.inheritable) &^ c.host.caps
+		s = s.within(c.host.caps)
+	}
 	s.ambient &= s.permitted & s.inheritable // the kernel raises no other (capabilities(7))
 	return s
+}
+
+func (b *birth) warnOfDenied(caps uint64) {
+	if caps != 0 {
+		b.store.warn("process.capabilities: " + capNames(caps) + " cannot be granted, since rt does not have it itself")
+	}
 }
 
 // capset is capset(2) with version 3 of its header: two words a set.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -231,6 +232,33 @@ func TestUnknownCapabilityIsAWarning(t *testing.T) {
 	b.Spec.Process.Capabilities.Bounding = append([]string{"CAP_NO_SUCH"}, rttest.DefaultCaps...)
 	if res := b.Run().OK(); !strings.Contains(res.Stderr, "CAP_NO_SUCH") {
 		t.Errorf("no warning: %s", res)
+	}
+}
+
+// So is one that the runtime itself does not have, as in a container: the specification does not want it to fail.
+func TestCapabilityThatCannotBeGrantedIsAWarning(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.Root, rttest.Command("setpriv"))
+	rttest.OnlyRT(t, "runc fails")
+	b := rttest.New(t).Sh("grep Cap /proc/self/status")
+	with := append([]string{"CAP_SYS_NICE"}, rttest.DefaultCaps...)
+	b.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: with, Effective: with, Permitted: with, Inheritable: with, Ambient: with}
+	b.WriteConfig()
+	without := []string{"setpriv", "--bounding-set", "-sys_nice"}
+	res := rttest.Exec(t, nil, append(without, b.Command("run", "--bundle", b.Dir, b.ID)...)...).OK()
+	if !strings.Contains(res.Stderr, "level=warning") || !strings.Contains(res.Stderr, "process.capabilities: CAP_SYS_NICE") {
+		t.Errorf("no warning: %s", res)
+	}
+	for set, want := range rttest.Status(res.Stdout) {
+		if bits, err := strconv.ParseUint(want, 16, 64); err != nil || bits == 0 || bits>>unix.CAP_SYS_NICE&1 != 0 {
+			t.Errorf("%s is %s: %v", set, want, err)
+		}
+	}
+
+	b.Args("sleep", "1000").RunDetached().OK()
+	b.RT("exec", "--cap", "CAP_SYS_NICE", b.ID, "true").OK()
+	if res := rttest.Exec(t, nil, append(without, b.Command("exec", "--cap", "CAP_SYS_NICE", b.ID, "true")...)...).OK(); !strings.Contains(res.Stderr, "CAP_SYS_NICE") {
+		t.Errorf("no warning of exec: %s", res)
 	}
 }
 
