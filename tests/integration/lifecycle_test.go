@@ -66,6 +66,22 @@ func TestStateDocument(t *testing.T) {
 	}
 }
 
+// Whatever happens to config.json after create is nothing to the container.
+func TestConfigIsReadByCreateOnly(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).Sh("echo first; hostname; echo $WHICH; sleep 1000")
+	b.Spec.Hostname, b.Spec.Process.Env = "first", append(b.Spec.Process.Env, "WHICH=first")
+	b.Create().OK()
+	b.WriteFile("config.json", "{}")
+	b.Start().OK()
+	rttest.Eventually(t, "the process of the first config runs", func() bool { return b.Output() == "first\nfirst\nfirst\n" })
+	if err := os.Remove(filepath.Join(b.Dir, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	b.State()
+	b.Delete("--force").OK()
+}
+
 func TestCreateRefusesAnIDInUse(t *testing.T) {
 	t.Parallel()
 	b := rttest.New(t)

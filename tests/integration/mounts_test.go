@@ -365,6 +365,35 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+// What is already there is taken for the device if it is the device, and for nothing else.
+func TestDeviceThatIsAlreadyThere(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mode  uint32
+		minor int
+		fits  bool
+	}{
+		"the device itself": {unix.S_IFCHR, 5, true}, "another device": {unix.S_IFCHR, 7, false},
+		"a block device": {unix.S_IFBLK, 5, false}, "a file": {unix.S_IFREG, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := rttest.New(t).Sh("stat -c %t:%T /dev/here")
+			b.Spec.Mounts = withoutMount(b.Spec.Mounts, "/dev")
+			b.Spec.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/here", Type: "c", Major: 1, Minor: 5}}
+			b.Mkdir("rootfs/dev")
+			if err := unix.Mknod(b.InRootfs("dev/here"), c.mode|0o600, int(unix.Mkdev(1, uint32(c.minor)))); err != nil {
+				t.Fatal(err)
+			}
+			if c.fits {
+				b.Run().OK().Prints("1:5")
+				return
+			}
+			rttest.OnlyRT(t, "runc takes what is there, or hides it")
+			b.Create().FailsNaming("linux.devices[0]", "/dev/here")
+		})
+	}
+}
+
 // Whatever the image has in its place, a fresh file system shows its own root's mode.
 func TestRootModesOfMountedFilesystems(t *testing.T) {
 	t.Parallel()

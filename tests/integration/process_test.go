@@ -282,6 +282,15 @@ func TestOOMScore(t *testing.T) {
 	b.Run().OK().Prints("321")
 }
 
+// A config without a score leaves it as it is, whatever the caller has.
+func TestOOMScoreIsTheCallers(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.Command("choom"))
+	b := rttest.New(t).Args("cat", "/proc/self/oom_score_adj")
+	b.WriteConfig()
+	rttest.Exec(t, nil, append([]string{"choom", "-n", "77", "--"}, b.Command("run", "--bundle", b.Dir, b.ID)...)...).OK().Prints("77")
+}
+
 func TestSysctl(t *testing.T) {
 	t.Parallel()
 	b := rttest.New(t).Sh("cd /proc/sys; cat kernel/shmmax kernel/msgmax fs/mqueue/msg_max net/ipv4/ip_forward net/ipv4/conf/lo/forwarding kernel/sem")
