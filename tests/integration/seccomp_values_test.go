@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -187,5 +188,19 @@ func TestSeccompAgent(t *testing.T) {
 	}
 	if status := b.Wait(pid); status != 0 || strings.TrimSpace(b.Output()) != "4711 0" {
 		t.Errorf("status %d, output %q", status, b.Output())
+	}
+}
+
+// Without somebody to take the listener the program, which would wait for ever, does not start.
+func TestSeccompListenerIsNotThere(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).Sh("touch /ran; mkdir /x")
+	b.Spec.Linux.Seccomp = profile(specs.ActAllow, rule(specs.ActNotify, "mkdir"))
+	b.Spec.Linux.Seccomp.ListenerPath = b.Dir + "/nobody"
+	if res := b.Create(); res.Code == 0 { // rt loads the filter at start
+		b.Start().FailsNaming("linux.seccomp.listenerPath", "nobody", "no such file or directory")
+	}
+	if _, err := os.Stat(b.InRootfs("ran")); err == nil {
+		t.Error("it ran all the same")
 	}
 }
