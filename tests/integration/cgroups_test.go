@@ -215,7 +215,10 @@ func TestCgroupPath(t *testing.T) {
 	b.Create().OK()
 	for line := range strings.Lines(rttest.ProcFile(t, b.Pid(), "cgroup")) {
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if f[1] != "hugetlb" && f[2] != b.Spec.Linux.CgroupsPath {
+		if rttest.V1Controllers(f[1])() != "" {
+			continue // of another run, and mounted where only that can see it
+		}
+		if f[2] != b.Spec.Linux.CgroupsPath {
 			t.Errorf("cgroup %q, want %s", line, b.Spec.Linux.CgroupsPath)
 		}
 	}
