@@ -73,6 +73,7 @@ var needs = map[string]rttest.Requirement{
 	"delete_only_create_resources":   rttest.CgroupV1,
 	"linux_mount_label":              rttest.File("/sys/fs/selinux/enforce"), // or the label is refused; crun drops it in silence
 	"linux_process_apparmor_profile": apparmorProfile,
+	"linux_ns_itype":                 rttest.Kernel("6.15"), // mounts without a mount namespace: before, they are refused
 	"process_capabilities":           rttest.Capability(24), // CAP_SYS_RESOURCE: it asks for all there are
 }
 

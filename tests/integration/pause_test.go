@@ -157,9 +157,7 @@ func TestPauseWithoutACgroup(t *testing.T) {
 	b := rttest.New(t).Args("sleep", "1000")
 	b.Flags = []string{"--cgroup-manager=disabled"}
 	b.RunDetached().OK()
-	for _, line := range []string{"pause", "ps", "ps --format json"} {
-		b.RT(append(strings.Fields(line), b.ID)...).FailsNaming("no cgroup")
-	}
+	b.RT("pause", b.ID).FailsNaming("no cgroup")
 	if s := b.State(); s.Status != "running" {
 		t.Errorf("state: %+v", s)
 	}
