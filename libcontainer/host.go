@@ -13,7 +13,7 @@ import (
 type host struct {
 	lastCap int
 	caps    uint64 // what we can hand on outside of a user namespace
-	keyring bool // the kernel has keyrings
+	keyring bool   // the kernel has keyrings
 	kcore   bool
 	noTrees bool // we may not copy mounts of our own namespace
 	userNS  bool // we are in a user namespace ourselves, where mknod is refused even to root
