@@ -71,6 +71,15 @@ func (n *namespaces) early() uint64 {
 	return n.create & unsharedEarly
 }
 
+// afterMaps are the namespaces that wait until the process has an id in its user namespace: who makes an IPC namespace
+// owns the root of its mqueue file system.
+func (n *namespaces) afterMaps() uint64 {
+	if !n.has(unix.CLONE_NEWUSER) {
+		return 0
+	}
+	return n.create & unix.CLONE_NEWIPC
+}
+
 // earlySteps depend on the config only, so they run while rt makes the cgroup and compiles the rest.
 func earlySteps(spec *specs.Spec, n namespaces) []nsenter.Step {
 	flags := n.early()
@@ -92,7 +101,7 @@ func namesOf(flags uint64) string {
 }
 
 func (c *compiler) cloneSteps() {
-	flags := c.plan.ns.create & cloneTogether &^ c.plan.ns.early()
+	flags := c.plan.ns.create & cloneTogether &^ c.plan.ns.early() &^ c.plan.ns.afterMaps()
 	what := "be born as the container's init" + namesOf(flags)
 	s := nsenter.Simple(nsenter.OpClone, "linux.namespaces", what, []uint64{flags, 0})
 	if c.bornInside() {
@@ -113,6 +122,9 @@ func (c *compiler) userSteps() {
 		c.plan.Add(nsenter.Ask("linux.uidMappings", "let rt write the id maps", nsenter.AskUserMap))
 	}
 	c.plan.Add(becomeNamespaceRoot()...)
+	if flags := c.plan.ns.afterMaps(); flags != 0 {
+		c.plan.Add(nsenter.Unshare("linux.namespaces", "make namespaces"+namesOf(flags), flags))
+	}
 }
 
 func becomeNamespaceRoot() []nsenter.Step {

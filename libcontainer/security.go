@@ -19,6 +19,11 @@ func (c *compiler) procSteps(from string) {
 	if c.procReady() {
 		return
 	}
+	if n := c.plan.ns; n.has(unix.CLONE_NEWUSER) && n.create&unix.CLONE_NEWPID == 0 {
+		// A procfs shows a PID namespace, and who does not own that may not mount one. rt's own shows us as well.
+		c.plan.Add(nsenter.Take(nsenter.OpSlot, from, "take rt's procfs", nsenter.Source{Kind: nsenter.Directory, Path: "/proc"}, uint64(nsenter.SlotProc)))
+		return
+	}
 	c.plan.Add(nsenter.MountDetached(from, "prepare a private procfs", nsenter.Filesystem{
 		Type: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 	}, nsenter.SlotProc))

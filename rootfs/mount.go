@@ -62,14 +62,19 @@ func (p *planner) bind(e *entry) {
 }
 
 // bindPropagation: a tree fresh from the host is a peer of the host's mounts.
-// It stays one only if both the mount and the root ask for shared; otherwise it
-// first becomes what rootfsPropagation makes of it, so that nothing mounted
-// inside shows up outside, and then what the options say.
+// It stays one only if both the mount and the root ask for shared, and never in
+// a user namespace, whose root must not mount on the host. Otherwise it first
+// becomes a slave, so that nothing mounted inside shows up outside, or private
+// if neither it nor the root wants to see what is mounted there, and then what
+// the options say.
 func (p *planner) bindPropagation(e *entry) []nsenter.Propagation {
 	root, _ := propagationType(p.rootfsPropagation())
 	var all []nsenter.Propagation
-	if root != unix.MS_SHARED || len(e.Options.Propagation) == 0 {
+	switch {
+	case len(e.Options.Propagation) == 0:
 		all = append(all, nsenter.Propagation{Type: p.defaultPropagation(), Recursive: true})
+	case root != unix.MS_SHARED || p.facts.UserNS:
+		all = append(all, nsenter.Propagation{Type: unix.MS_SLAVE, Recursive: true})
 	}
 	for _, w := range e.Options.Propagation {
 		all = append(all, nsenter.Propagation(w))

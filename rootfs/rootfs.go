@@ -143,10 +143,7 @@ func (p *planner) attachRoot(src nsenter.Source) {
 	p.add(nsenter.Syscall("linux.namespaces mount", "make every mount a slave of the host's", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(unix.AT_RECURSIVE),
 		nsenter.MountAttr(0, 0, unix.MS_SLAVE), nsenter.Num(32)))
-	for _, dir := range p.facts.OldProcfs {
-		p.add(nsenter.Syscall("--no-pivot", "unmount the host's "+dir, unix.SYS_UMOUNT2,
-			nsenter.Text(dir), nsenter.Num(unix.MNT_DETACH)))
-	}
+	p.hideOldProcfs()
 	p.add(nsenter.Syscall("root.path", "keep the mount below the root private", unix.SYS_MOUNT_SETATTR,
 		nsenter.Num(unix.AT_FDCWD), nsenter.Text("/"), nsenter.Num(0), nsenter.MountAttr(0, 0, unix.MS_PRIVATE), nsenter.Num(32)))
 	at := "/"
@@ -156,6 +153,19 @@ func (p *planner) attachRoot(src nsenter.Source) {
 	s := nsenter.Take(nsenter.OpRoot, "root.path", "attach "+p.facts.Root+" as the root, on "+at, src, 1)
 	s.Text = []string{at}
 	p.add(s)
+}
+
+// hideOldProcfs: what a user namespace got from the host it cannot unmount, only cover.
+func (p *planner) hideOldProcfs() {
+	for _, dir := range p.facts.OldProcfs {
+		if p.facts.UserNS {
+			p.add(nsenter.Syscall("--no-pivot", "cover the host's "+dir, unix.SYS_MOUNT,
+				nsenter.Text("tmpfs"), nsenter.Text(dir), nsenter.Text("tmpfs"), nsenter.Num(unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC), nsenter.Num(0)))
+			continue
+		}
+		p.add(nsenter.Syscall("--no-pivot", "unmount the host's "+dir, unix.SYS_UMOUNT2,
+			nsenter.Text(dir), nsenter.Num(unix.MNT_DETACH)))
+	}
 }
 
 // The root is nobody's peer while it is built, else its mounts would appear on the host. As a slave, if that is asked for,
