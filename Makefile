@@ -15,11 +15,12 @@ export PATH := $(CURDIR)/bin/go/bin:$(PATH)
 
 # Integration tests and the suites of others need root; everything else is a unit test.
 GOTEST      := $(GO) test -json -count=1 -tags $(TAGS)
-UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/conformance -e ^rt/tests/clients)
+UNIT         = $(GOTEST) -timeout 5m $$($(GO) list ./... | grep -v -e ^rt/tests/integration -e ^rt/tests/conformance -e ^rt/tests/differential -e ^rt/tests/clients)
 INTEGRATION := $(GOTEST) -timeout 30m ./tests/integration/...
+DIFFERENTIAL := $(GOTEST) -timeout 10m -parallel 4 ./tests/differential
 CONFORMANCE := $(GOTEST) -timeout 10m -parallel 4 ./tests/conformance
 
-.PHONY: all deps install test unit integration conformance test-clients engines test-vm test-vm-all sanitize lint fuzz demo bench clean
+.PHONY: all deps install test unit integration conformance differential test-clients engines test-vm test-vm-all sanitize lint fuzz demo bench clean
 
 all:
 	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
@@ -30,9 +31,9 @@ deps:
 install: all
 	install -D -m 0755 rt $(DESTDIR)$(PREFIX)/bin/rt
 
-test: PACKAGES += strace procps systemd dbus uidmap
-test: deps all lint
-	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION) -- $(CONFORMANCE)
+test: PACKAGES += strace procps systemd dbus uidmap crun
+test: deps all lint bin/peers/runc
+	@$(GO) run ./tests/internal/testsum $(UNIT) -- $(INTEGRATION) -- $(CONFORMANCE) -- $(DIFFERENTIAL)
 
 unit:
 	@$(GO) run ./tests/internal/testsum $(UNIT)
@@ -43,6 +44,11 @@ integration: all
 # The OCI's own validation suite, got from the Go module proxy.
 conformance: all
 	@$(GO) run ./tests/internal/testsum $(CONFORMANCE)
+
+# The same configurations under rt, runc and crun, and what differs.
+differential: PACKAGES += crun
+differential: deps all bin/peers/runc
+	@$(GO) run ./tests/internal/testsum $(DIFFERENTIAL)
 
 # Real engines, those that are there. Debian's come as packages; newer ones are built, in ten minutes the first time.
 engines: PACKAGES += containerd docker.io iptables podman conmon buildah netavark slirp4netns uidmap

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type Bundle struct {
 	ID    string
 	Dir   string                 // the bundle
 	Root  string                 // the runtime's --root
+	With  string                 // if not empty, the runtime instead of the one under test
 	Flags []string               // global options, before the verb
 	Every func(cmd *exec.Cmd)    // if not nil, changes every command of the runtime before it starts: whose it is
 	Setup func(cmd *exec.Cmd)    // if not nil, changes create and run commands before they start
@@ -177,8 +179,11 @@ func (b *Bundle) edits(more ...func(*exec.Cmd)) func(*exec.Cmd) {
 // Command is the command line of the runtime with the bundle's root and global options.
 func (b *Bundle) Command(args ...string) []string {
 	b.t.Helper()
-	line := append([]string{Runtime(b.t), "--root", b.Root}, b.Flags...)
-	return append(line, args...)
+	runtime := b.With
+	if runtime == "" {
+		runtime = Runtime(b.t)
+	}
+	return slices.Concat([]string{runtime, "--root", b.Root}, b.Flags, args)
 }
 
 // launch writes config.json and runs a verb that starts a container: create, run.

@@ -1,7 +1,7 @@
 package rttest
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -81,19 +81,19 @@ func (im *image) fill(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte(passwd), 0o644)
 }
 
-//go:embed testdata/probe.c
-var probeSource []byte
+//go:embed testdata/*.c
+var probeSource embed.FS
 
 // sharedProbe builds the probe, or copies the one that $RTTEST_PROBE names: a machine in software has no compiler.
 var sharedProbe = sync.OnceValues(func() (string, error) {
-	src, out := filepath.Join(tempParent(), "probe.c"), filepath.Join(tempParent(), "probe")
+	src, out := filepath.Join(tempParent(), "probe-source"), filepath.Join(tempParent(), "probe")
 	if built := os.Getenv("RTTEST_PROBE"); built != "" {
 		return out, copyFile(built, out)
 	}
-	if err := os.WriteFile(src, probeSource, 0o644); err != nil {
+	if err := os.CopyFS(src, probeSource); err != nil {
 		return "", err
 	}
-	if msg, err := exec.Command("gcc", "-static", "-O1", "-Wall", "-o", out, src).CombinedOutput(); err != nil {
+	if msg, err := exec.Command("gcc", "-static", "-O1", "-Wall", "-o", out, src+"/testdata/probe.c").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("gcc: %w: %s", err, msg)
 	}
 	return out, nil

@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "report.c"
+
 // syscall NR [ARG…]: "RESULT ERRNO" of one raw system call with numeric arguments.
 static int do_syscall(int argc, char **argv)
 {
@@ -232,6 +234,8 @@ int main(int argc, char **argv)
 		return do_mempolicy();
 	if (!strcmp(cmd, "hunt") && argc > 2)
 		return do_hunt(argv[2]);
+	if (!strcmp(cmd, "report"))
+		return do_report(argv + 2);
 	if (!strcmp(cmd, "pause"))
 		return pause();
 	fprintf(stderr, "probe: no such command\n");
