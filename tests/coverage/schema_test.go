@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"rt/rootfs"
 	"rt/specconv"
 	"rt/tests/internal/ocischema"
 )
@@ -178,7 +180,7 @@ var wrong = map[string]any{
 	"a fraction": json.Number("1.5"), "2^16": json.Number("65536"), "2^31": json.Number("2147483648"), "-2^31-1": json.Number("-2147483649"),
 	"2^32": json.Number("4294967296"), "2^63": json.Number("9223372036854775808"), "2^64": json.Number("18446744073709551616"), "0": json.Number("0"),
 	"true": true, "an object": map[string]any{"no": "such"}, "an empty object": map[string]any{}, "a list": []any{[]any{}}, "an empty list": []any{},
-	"nothing": gone{},
+	"nothing": gone{}, "null": nil,
 }
 
 // looser is where rt takes what the schema refuses, with the reason. Both are patterns; each row is needed.
@@ -189,39 +191,119 @@ var looser = []struct{ places, mutations, why string }{
 	{`process.consoleSize|linux.resources.blockIO.throttle.*\[0]`, "an (empty )?object", "the same: its numbers are left out"},
 	{`linux.resources.pids`, "an (empty )?object", "the text of 1.3.0 says that limit is OPTIONAL, the schema still REQUIRED"},
 	{`linux.devices\[0].fileMode`, "2\\^.*", "engines put the file type of stat(2) into the mode, and devices may be sticky; what is no permission bit is not used"},
+	{`.*`, "null", "null stands for what is left out, as in encoding/json; where that is missed, so is null"},
 	{`linux.(intelRdt.memBwSchema|rootfsPropagation)`, "an empty string", "an empty text is one that is left out"},
 }
 
-// TestWhatTheSchemaRefuses makes every small change to the rich config that could be wrong and lets the schema decide: what
-// it refuses rt refuses too, and names the field.
-func TestWhatTheSchemaRefuses(t *testing.T) {
-	schema := ocischema.Open(t, "config-schema.json")
-	document := parse(t, rich(t))
-	refused, used := 0, map[string]bool{}
-	for _, at := range places(document) {
-		for _, name := range slices.Sorted(maps.Keys(wrong)) {
-			bad, ok := with(document, at, wrong[name])
-			if !ok || schema.Judge(bad) == nil {
-				continue
-			}
-			refused++
-			err := verdict(encode(t, bad))
-			if err != nil && strings.Contains(err.Error(), at.String()) {
-				continue
-			}
-			if why := difference(at.String(), name); why != "" {
-				used[why] = true
-			} else {
-				t.Errorf("%s as %s: rt says %v", at, name, err)
+// badConfig is the rich config with one small change that the schema refuses.
+type badConfig struct {
+	at       place
+	mutation string
+	config   any
+}
+
+var (
+	badOnce sync.Once
+	badList []badConfig
+)
+
+// badConfigs makes every small change to the rich config that could be wrong, and lets the schema decide which are.
+func badConfigs(t *testing.T) []badConfig {
+	t.Helper()
+	badOnce.Do(func() {
+		schema, document := ocischema.Open(t, "config-schema.json"), parse(t, rich(t))
+		for _, at := range places(document) {
+			for _, name := range slices.Sorted(maps.Keys(wrong)) {
+				if bad, ok := with(document, at, wrong[name]); ok && schema.Judge(bad) != nil {
+					badList = append(badList, badConfig{at, name, bad})
+				}
 			}
 		}
+	})
+	if len(badList) < 4500 {
+		t.Errorf("the schema refused only %d configs", len(badList))
 	}
-	if refused < 4000 {
-		t.Errorf("the schema refused only %d configs", refused)
+	return badList
+}
+
+// What the schema refuses rt refuses too, and names the field.
+func TestWhatTheSchemaRefuses(t *testing.T) {
+	used := map[string]bool{}
+	for _, bad := range badConfigs(t) {
+		err := verdict(encode(t, bad.config))
+		if err != nil && strings.Contains(err.Error(), bad.at.String()) {
+			continue
+		}
+		if why := difference(bad.at.String(), bad.mutation); why != "" {
+			used[why] = true
+		} else {
+			t.Errorf("%s as %s: rt says %v", bad.at, bad.mutation, err)
+		}
 	}
 	for _, d := range looser {
 		if !used[d.why] {
 			t.Errorf("no difference any more: %s", d.why)
+		}
+	}
+}
+
+// The same for what comes in parts: the process of exec's --process, the limits of update's --resources.
+func TestPartsThatTheSchemaRefuses(t *testing.T) {
+	refused := map[string]int{}
+	for _, bad := range badConfigs(t) {
+		for _, part := range []struct {
+			at      place
+			verdict func(text []byte) error
+		}{{place{"process"}, processVerdict}, {place{"linux", "resources"}, resourcesVerdict}} {
+			if len(bad.at) <= len(part.at) || !slices.Equal(bad.at[:len(part.at)], part.at) || difference(bad.at.String(), bad.mutation) != "" {
+				continue
+			}
+			refused[part.at.String()]++
+			err, field := part.verdict(encode(t, inside(bad.config, part.at))), strings.TrimPrefix(bad.at.String(), part.at.String()+".")
+			if err == nil || !strings.Contains(err.Error(), field) {
+				t.Errorf("%s as %s: rt says %v", bad.at, bad.mutation, err)
+			}
+		}
+	}
+	if refused["process"] < 700 || refused["linux.resources"] < 900 {
+		t.Errorf("the schema refused only %v", refused)
+	}
+}
+
+// inside is what a document has at a place.
+func inside(document any, at place) any {
+	for _, step := range at {
+		document = document.(map[string]any)[step.(string)]
+	}
+	return document
+}
+
+func processVerdict(text []byte) error {
+	process, err := specconv.DecodeProcess("process.json", text)
+	if err != nil {
+		return err
+	}
+	return specconv.ValidateProcess(process, specconv.Host{CgroupV2: true})
+}
+
+func resourcesVerdict(text []byte) error {
+	resources, err := specconv.DecodeResources("resources.json", text)
+	if err != nil {
+		return err
+	}
+	return specconv.ValidateResources(resources, specconv.Host{CgroupV2: true})
+}
+
+// The text has a table of mount options. rt knows all of them, those that it need not too.
+func TestMountOptionsOfTheText(t *testing.T) {
+	rows := regexp.MustCompile("(?m)^ `([a-z]+) *` +\\| (MUST|SHOULD|MAY) ").FindAllStringSubmatch(string(read(t, filepath.Join(ocischema.Dir(t), "config.md"))), -1)
+	if len(rows) < 60 {
+		t.Fatalf("only %d options are found", len(rows))
+	}
+	known := rootfs.OptionNames()
+	for _, row := range rows {
+		if !slices.Contains(known, row[1]) {
+			t.Errorf("%s %s be known", row[1], row[2])
 		}
 	}
 }

@@ -154,10 +154,11 @@ func TestSuperblockOptions(t *testing.T) {
 // Two words for what few filesystems still do: the flag is the kernel's to take, from whatever filesystem.
 func TestOldSuperblockOptions(t *testing.T) {
 	t.Parallel()
-	b := rttest.New(t).Sh("stat -c '%n %a' /t1 /t2; grep -o '/t[12] tmpfs [a-z]*,[a-z]*' /proc/self/mounts")
+	b := rttest.New(t).Sh("stat -c '%n %a' /t1 /t2 /t3; grep -o '/t[123] [a-z]* [a-z]*,[a-z]*' /proc/self/mounts")
 	b.Mount(specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: "/t1", Options: []string{"mand", "mode=700"}})
 	b.Mount(specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: "/t2", Options: []string{"iversion", "nosuid", "size=64k", "mode=750"}})
-	b.Run().OK().Prints("/t1 700\n/t2 750\n/t1 tmpfs rw,mand\n/t2 tmpfs rw,nosuid")
+	b.Mount(specs.Mount{Type: "ramfs", Source: "ramfs", Destination: "/t3", Options: []string{"iversion", "sync", "nodev", "mode=711"}})
+	b.Run().OK().Prints("/t1 700\n/t2 750\n/t3 711\n/t1 tmpfs rw,mand\n/t2 tmpfs rw,nosuid\n/t3 ramfs rw,sync")
 }
 
 // The eight propagation types, on the mount and on the tree below it.
