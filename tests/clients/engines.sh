@@ -63,6 +63,9 @@ for engine; do
 		ldflags="-X $module/version.Version=$version"
 		build buildkit $module $version ./cmd/buildkitd ./cmd/buildctl
 		;;
+	cri) # our own, from here
+		CGO_ENABLED=0 go build -C "$engines/../../tests/clients/cri" -trimpath -buildvcs=false -ldflags "-s -w" -o "$engines/cri/" .
+		;;
 	*)
 		echo "engines: there is no recipe for $engine" >&2
 		exit 1

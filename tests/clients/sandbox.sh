@@ -24,17 +24,16 @@ if test -d /mnt/cgroup/memory; then
 		mkdir "/sys/fs/cgroup/$name"
 		mount --bind "$dir" "/sys/fs/cgroup/$name"
 	done
-	# What somebody else on this machine has made a hierarchy of: /proc/self/cgroup names it.
-	for name in $(sed -n 's/^[0-9]*:\([a-z_,]\+\):.*/\1/p' /proc/self/cgroup); do
+	# A shim finds no metrics and no end of memory when /proc/PID/cgroup has a name without a hierarchy: so mounted is what
+	# somebody else on this machine has made one of, or may while we run.
+	for name in $(sed -n 's/^[0-9]*:\([a-z_,]\+\):.*/\1/p' /proc/self/cgroup) net_cls net_prio hugetlb; do
 		dir=/sys/fs/cgroup/$name
 		mkdir -p "$dir"
-		mountpoint -q "$dir" || mount -t cgroup -o "$name" none "$dir" || rmdir "$dir"
+		for _ in 1 2 3 4 5; do # hugetlb is busy while a cgroup in the cgroup2 tree has it
+			mountpoint -q "$dir" || mount -t cgroup -o "$name" none "$dir" 2>/dev/null || sleep 0.5
+		done
+		mountpoint -q "$dir" || rmdir "$dir"
 	done
-	mkdir -p /sys/fs/cgroup/hugetlb
-	for _ in 1 2 3 4 5 6 7 8 9 10; do # it is busy while anybody has a cgroup in the cgroup2 tree
-		mountpoint -q /sys/fs/cgroup/hugetlb || mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb 2>/dev/null || sleep 0.5
-	done
-	mountpoint -q /sys/fs/cgroup/hugetlb || rmdir /sys/fs/cgroup/hugetlb
 else
 	mount --rbind /mnt/cgroup /sys/fs/cgroup
 fi
