@@ -95,28 +95,6 @@ func TestDeleteForceNamesTheZombie(t *testing.T) {
 	b.Delete("--force").OK()
 }
 
-// crun 1442: WINCH is for terminals; a program without one is not disturbed.
-func TestNoWINCHWithoutATerminal(t *testing.T) {
-	t.Parallel()
-	rttest.OnlyRT(t, "WINCH is forwarded to terminals only")
-	b := rttest.New(t).Sh("trap 'echo winch' WINCH; trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
-	r, w := pipe(t)
-	b.Setup = func(cmd *exec.Cmd) {
-		cmd.Stdout = w
-		go func() {
-			_, _ = io.ReadAtLeast(r, make([]byte, 3), 3)
-			_ = cmd.Process.Signal(unix.SIGWINCH)
-			time.Sleep(200 * time.Millisecond)
-			_ = cmd.Process.Signal(unix.SIGTERM)
-		}()
-	}
-	b.Run().OK()
-	w.Close()
-	if rest, _ := io.ReadAll(r); len(rest) > 0 {
-		t.Errorf("the program got the signal: %q", rest)
-	}
-}
-
 // A read-only root and a terminal together: /dev/console is in a tmpfs and must work.
 func TestReadonlyRootWithTerminal(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"rt/tests/rttest"
@@ -621,6 +622,9 @@ func TestRelayForwardsEverySignal(t *testing.T) {
 		}
 		out, stdout := pipe(t)
 		script := "for n in " + strings.Join(signals, " ") + "; do trap \"echo got $n\" $n; done; echo up; while [ ! -e /end ]; do sleep 0.02; done; exit 2"
+		if !w.tty { // crun 1442: WINCH is for terminals; a program without one is not disturbed
+			script = "trap 'echo winch' WINCH; " + script
+		}
 		r := w.start(t, script, func(cmd *exec.Cmd) { cmd.Stdout = stdout })
 		stdout.Close()
 		wantLine(t, out, "up")
@@ -632,8 +636,12 @@ func TestRelayForwardsEverySignal(t *testing.T) {
 		for _, n := range []syscall.Signal{unix.SIGURG, unix.SIGWINCH} {
 			r.signal(n)
 		}
+		time.Sleep(50 * time.Millisecond)
 		r.b.WriteFile("rootfs/end", "")
 		r.ends(2)
+		if rest, _ := io.ReadAll(out); len(rest) > 0 {
+			t.Errorf("it got more: %q", rest)
+		}
 	})
 }
 
@@ -644,4 +652,19 @@ func wantLine(t *testing.T, from *os.File, want string) {
 	if _, err := io.ReadFull(from, line); err != nil || string(line) != want+"\n" {
 		t.Fatalf("got %q (%v), want %q", line, err, want)
 	}
+}
+
+// Without a terminal of ours the window has the size that the config asks for.
+func TestRelayConsoleSize(t *testing.T) {
+	t.Parallel()
+	rttest.OnlyRT(t, "a terminal for the program needs none of ours")
+	b := rttest.New(t).AddProbe().Args("probe", "winsize")
+	b.Spec.Process.Terminal = true
+	for want, size := range map[string]*specs.Box{"0 0": nil, "33 99": {Height: 33, Width: 99}, "65535 65535": {Height: 65535, Width: 65535}} {
+		b.Spec.Process.ConsoleSize = size
+		b.Run().OK().Prints(want)
+	}
+	b.Spec.Process.ConsoleSize = &specs.Box{Height: 65536, Width: 80}
+	b.Run().FailsNaming("process.consoleSize", "65536")
+	b.CheckGone()
 }

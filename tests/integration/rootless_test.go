@@ -309,6 +309,14 @@ func TestRootlessIDRanges(t *testing.T) {
 	b.Args("sleep", "1000").RunDetached().OK()
 	b.RT("exec", "--user", "9:10", "--additional-gids", "11", b.ID, "sh", "-c", "id -u; id -G").OK().Prints("9\n10 7 11")
 	b.RT("exec", "--user", "1001", b.ID, "true").Exits(255)
+	others := rootless(t)
+	others.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 800000, Size: 1000}}
+	others.Spec.Linux.GIDMappings = others.Spec.Linux.UIDMappings
+	others.Run().FailsNaming("linux.uidMappings", "newuidmap", "800000", "not allowed")
+	others.CheckGone()
+	t.Setenv("PATH", "/nonexistent")
+	others.Run().FailsNaming("linux.uidMappings", "newuidmap", "not found")
+	others.CheckGone()
 }
 
 // grantIn covers a file of /etc with a copy that knows the user; the test binary has a mount namespace of its own.

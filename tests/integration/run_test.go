@@ -412,6 +412,25 @@ func TestListenFDs(t *testing.T) {
 	}
 }
 
+// Those of --preserve-fds come after those of LISTEN_FDS.
+func TestListenFDsAndPreserveFDs(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).Sh("echo $LISTEN_FDS; cat <&3; cat <&4; [ -e /proc/self/fd/5 ] || echo none")
+	b.Setup = func(cmd *exec.Cmd) {
+		for _, text := range []string{"activated\n", "preserved\n", "neither\n"} {
+			f, err := os.Open(b.WriteFile(strings.TrimSpace(text), text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		}
+		cmd.Args = append([]string{"sh", "-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"", "sh"}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+	}
+	b.Run("--preserve-fds", "1").OK().Prints("1\nactivated\npreserved\nnone")
+}
+
 // Nothing of the runtime's or the caller's descriptors reaches the program.
 func TestNoOtherDescriptors(t *testing.T) {
 	t.Parallel()
