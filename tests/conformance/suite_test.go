@@ -69,9 +69,13 @@ func test(t *testing.T, path string) {
 	}
 	faults := r.compare(name, want)
 	for _, fault := range faults {
+		if !rttest.IsRT(t) { // the table is about rt; of others it is only told what they do
+			t.Log(fault)
+			continue
+		}
 		t.Error(fault)
 	}
-	if len(faults) > 0 {
+	if t.Failed() {
 		t.Log(r.output)
 	}
 }

@@ -185,6 +185,34 @@ func namespacesOf(t *testing.T, pid any) string {
 }
 
 // Hooks get only the environment they ask for, and their arguments as they are.
+// A hook's program is the host's, also where it runs in the container's namespaces; that of startContainer is the container's.
+func TestHookPathsResolve(t *testing.T) {
+	t.Parallel()
+	for _, kind := range hookKinds {
+		t.Run(kind, func(t *testing.T) {
+			b := rttest.New(t)
+			inside, outside := hookFile(b, kind, "ran")
+			theirs, program := b.WriteFile("hook", "#!/bin/sh\ncat >&2; echo right > "+inside+"\n"), "/hook"
+			other := b.WriteFile("rootfs"+theirs, "#!/bin/sh\necho wrong > "+inside+"\n") // the same path, of the other side
+			if kind == "startContainer" {
+				theirs, other = b.WriteFile("rootfs"+program, strings.ReplaceAll(read(t, theirs), inside, "/ran")), theirs
+			} else {
+				program = theirs
+			}
+			for _, file := range []string{theirs, other} {
+				if err := os.Chmod(file, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			*hooksOf(b, kind) = []specs.Hook{{Path: program}}
+			b.Run().OK()
+			if got := read(t, outside); got != "right\n" {
+				t.Errorf("it ran %q", got)
+			}
+		})
+	}
+}
+
 func TestHookEnvironmentAndArguments(t *testing.T) {
 	t.Parallel()
 	for _, kind := range hookKinds {
