@@ -177,3 +177,59 @@ func TestCgroupV2KillReachesSubCgroups(t *testing.T) {
 	b.Delete().OK()
 	b.CheckGone()
 }
+
+// Engines measure every container, limited or not.
+func TestCgroupV2IsMeasured(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2)
+	for _, controller := range []string{"memory", "pids", "io", "cpu"} {
+		rttest.Need(t, rttest.Controller(controller))
+	}
+	b := rttest.New(t)
+	b.Create().OK()
+	for _, file := range []string{"memory.current", "memory.stat", "pids.current", "io.stat", "cpu.weight"} {
+		read(t, filepath.Join(rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath), file))
+	}
+}
+
+// A cgroup with processes of its own passes no controllers on: there a container can live unmeasured, but not limited. What
+// has processes stays what it is, which "+pids" alone would change.
+func TestCgroupV2BelowProcesses(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("pids"))
+	b := rttest.New(t).Sh("cat /proc/self/cgroup")
+	parent := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
+	occupy(t, parent)
+	b.Spec.Linux.CgroupsPath += "/inner"
+	b.Run().OK().Prints("0::" + b.Spec.Linux.CgroupsPath)
+	if rttest.IsRT(t) {
+		b.Spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(10))}
+		b.Create().FailsNaming("linux.resources.pids.limit", "processes of its own")
+		if kind := strings.TrimSpace(read(t, parent+"/cgroup.type")); kind != "domain" {
+			t.Errorf("the cgroup above has become %q", kind)
+		}
+	}
+}
+
+// occupy makes a cgroup with a process in it, until the test ends.
+func occupy(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fd.Close()
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(fd.Fd())}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		rttest.Eventually(t, "the cgroup is free", func() bool { err := os.Remove(dir); return err == nil || os.IsNotExist(err) })
+	})
+}

@@ -42,7 +42,11 @@ func (before inventory) leftOver() []string {
 func (before inventory) leftOverNow() []string {
 	reapOrphans()
 	faults := otherProcesses()
-	faults = append(faults, added("mount", before.mounts, toSet(mountTable("self")))...)
+	for _, m := range added("mount", before.mounts, toSet(mountTable("self"))) {
+		if !onMachine() || strings.Contains(m, runName()) { // systemd mounts things for users and services
+			faults = append(faults, m)
+		}
+	}
 	faults = append(faults, added("fd", before.fds, openFDs())...)
 	for _, dir := range cgroupDirsBelow(runName()) {
 		faults = append(faults, "cgroup "+dir)
@@ -60,13 +64,14 @@ func reapOrphans() {
 	}
 }
 
-// otherProcesses names every process of this PID namespace but this one.
+// otherProcesses names every process of this PID namespace but this one; on a machine with others, our children,
+// among them every orphan.
 func otherProcesses() []string {
 	entries, _ := os.ReadDir("/proc")
 	var found []string
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == os.Getpid() {
+		if err != nil || pid == os.Getpid() || onMachine() && parent(pid) != os.Getpid() {
 			continue
 		}
 		cmdline, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
@@ -75,6 +80,17 @@ func otherProcesses() []string {
 		}
 	}
 	return found
+}
+
+// parent is the parent of a process; 0 for none.
+func parent(pid int) int {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if f := strings.Fields(rest); len(f) > 1 {
+		ppid, _ := strconv.Atoi(f[1])
+		return ppid
+	}
+	return 0
 }
 
 // openFDs names this process's descriptors, but for the poller that the Go runtime opens when it first needs one.

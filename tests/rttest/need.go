@@ -137,6 +137,14 @@ func Command(name string) Requirement {
 	}
 }
 
+// NoSystemd is that nothing tells of a systemd that runs the machine, as in the sandbox.
+func NoSystemd() string {
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		return "a place without systemd"
+	}
+	return ""
+}
+
 // Capability is a capability in this process's bounding set, by number.
 func Capability(number int) Requirement {
 	return func() string {

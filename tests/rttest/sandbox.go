@@ -22,10 +22,10 @@ func runSandbox() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), sandboxEnv+"="+name)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:   unix.CLONE_NEWPID,
-		Unshareflags: unix.CLONE_NEWNS, // Go makes / rprivate after it
-		Pdeathsig:    unix.SIGKILL,
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if !onMachine() {
+		cmd.SysProcAttr.Cloneflags = unix.CLONE_NEWPID
+		cmd.SysProcAttr.Unshareflags = unix.CLONE_NEWNS // Go makes / rprivate after it
 	}
 	err := cmd.Start()
 	if err == nil {
@@ -51,20 +51,39 @@ func runName() string { return os.Getenv(sandboxEnv) }
 
 func workDir(name string) string { return filepath.Join("/tmp", name) }
 
-// enterSandbox mounts what the new namespaces need: their procfs, a work directory and a /run that hide the machine's.
-func enterSandbox() error {
+// onMachine tells whether the tests drive the machine's own systemd: to it, process numbers of another PID namespace
+// mean nothing, and its mounts must be seen. It is for a machine that is thrown away afterwards (tests/vm).
+func onMachine() bool { return os.Getenv("RTTEST_MACHINE") == "1" }
+
+// adoptOrphans makes us for every orphan what PID 1 is.
+func adoptOrphans() error {
+	if onMachine() {
+		return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	}
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s is set, but this is process %d, not 1", sandboxEnv, os.Getpid())
+	}
+	return nil
+}
+
+// enterSandbox mounts what the new namespaces need: their procfs, a work directory and a /run that hide the machine's.
+func enterSandbox() error {
+	if err := adoptOrphans(); err != nil {
+		return err
 	}
 	work := workDir(runName())
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
-	for _, m := range []struct{ fs, target, data string }{
-		{"proc", "/proc", ""},
+	mounts := []struct{ fs, target, data string }{
 		{"tmpfs", work, "mode=755"},
+		{"proc", "/proc", ""},
 		{"tmpfs", "/run", "mode=755"},
-	} {
+	}
+	if onMachine() {
+		mounts = mounts[:1]
+	}
+	for _, m := range mounts {
 		if err := unix.Mount(m.fs, m.target, m.fs, 0, m.data); err != nil {
 			return &os.PathError{Op: "mount " + m.fs, Path: m.target, Err: err}
 		}

@@ -14,18 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Systemd is a systemd that runs as PID 1 of namespaces of its own, with nothing but cgroup2 on /sys/fs/cgroup: with a
-// v1 hierarchy it would make cgroups in the machine's. It knows the units below only, and cannot write to the machine:
-// its root and /proc/sys are read-only.
+// Systemd is a systemd to give containers to: the machine's own, on a machine that is thrown away afterwards, or else
+// one that runs as PID 1 of namespaces of its own, with nothing but cgroup2 on /sys/fs/cgroup: with a v1 hierarchy it
+// would make cgroups in the machine's. That one knows the units below only, and cannot write to the machine: its root
+// and /proc/sys are read-only.
 type Systemd struct {
 	t      testing.TB
-	pid    int
-	cgroup string // what it takes for the root of the tree
+	pid    int      // 0: it is the machine's
+	cgroup string   // what it takes for the root of the tree; on v1 that of its own hierarchy
+	deaf   []string // sockets that commands find nobody behind
+	user   string   // an ordinary user's id
 }
 
 // NeedSystemd is what a test with a [Systemd] wants of the machine.
 func NeedSystemd(t testing.TB) {
 	t.Helper()
+	if onMachine() {
+		return
+	}
 	Need(t, Root, File("/lib/systemd/systemd"), Command("dbus-daemon"), Command("nsenter"), func() string {
 		if _, ok := controllerMount(""); !ok {
 			return "a cgroup2 mount"
@@ -64,12 +70,18 @@ var systemdUnits = map[string]string{
 		"ExecStart=/lib/systemd/systemd --user --unit=rttest.target\n",
 }
 
-// StartSystemd boots a systemd and ends it with the test.
+// StartSystemd finds the machine's systemd, or boots one and ends it with the test.
 func StartSystemd(t testing.TB) *Systemd {
 	t.Helper()
 	NeedSystemd(t)
 	mount, _ := controllerMount("")
-	s := &Systemd{t: t, cgroup: filepath.Join(mount, fmt.Sprintf("%s-systemd-%d", runName(), serial.Add(1)))}
+	if named, ok := controllerMount("name=systemd"); onMachine() {
+		if ok {
+			mount = named
+		}
+		return &Systemd{t: t, cgroup: mount, user: "1000"}
+	}
+	s := &Systemd{t: t, user: "4711", cgroup: filepath.Join(mount, fmt.Sprintf("%s-systemd-%d", runName(), serial.Add(1)))}
 	dir := filepath.Join(tempParent(), filepath.Base(s.cgroup))
 	for _, d := range []string{s.cgroup, s.cgroup + "/tests", dir} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -140,7 +152,51 @@ func (s *Systemd) end(cmd *exec.Cmd) {
 }
 
 // Root is a path as systemd sees it.
-func (s *Systemd) Root(path string) string { return "/proc/" + strconv.Itoa(s.pid) + "/root" + path }
+func (s *Systemd) Root(path string) string {
+	if s.pid == 0 {
+		return path
+	}
+	return "/proc/" + strconv.Itoa(s.pid) + "/root" + path
+}
+
+// Deafen makes commands from now on find nobody behind these sockets.
+func (s *Systemd) Deafen(sockets ...string) {
+	s.t.Helper()
+	if s.pid == 0 {
+		s.deaf = append(s.deaf, sockets...)
+		return
+	}
+	for _, socket := range sockets {
+		if err := os.Remove(s.Root(socket)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// V1 tells whether it keeps its units in hierarchies of cgroup v1.
+func (s *Systemd) V1() bool { return s.pid == 0 && CgroupV1() == "" }
+
+// Line is how /proc/PID/cgroup shows a cgroup path of systemd's.
+func (s *Systemd) Line(path string) string {
+	if s.V1() {
+		return ":name=systemd:" + path + "\n"
+	}
+	return "0::" + path + "\n"
+}
+
+// Limit is a file of a cgroup path of systemd's, where the controller works.
+func (s *Systemd) Limit(path, controller, file string) string {
+	s.t.Helper()
+	dir := s.Cgroup(path)
+	if s.V1() {
+		dir = CgroupDir(s.t, controller, path)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(text))
+}
 
 // Cgroup is the directory, outside, of a cgroup path of systemd's.
 func (s *Systemd) Cgroup(path string) string { return filepath.Join(s.cgroup, path) }
@@ -151,25 +207,40 @@ func (s *Systemd) Exec(args ...string) *Result {
 	return Exec(s.t, s.enter, s.command(args)...)
 }
 
-// ExecAsUser is Exec as an ordinary user, 4711, whose manager it starts: a unit user@4711.service.
+// UserID is an ordinary user's id.
+func (s *Systemd) UserID() string { return s.user }
+
+// ExecAsUser is Exec as an ordinary user, whose manager it starts: a unit user@UserID.service.
 func (s *Systemd) ExecAsUser(args ...string) *Result {
 	s.t.Helper()
-	const id = "4711"
+	id := s.user
 	if s.Exec("systemctl", "start", "dbus.service", "user@"+id+".service").Code != 0 {
 		log, _ := os.ReadFile(s.Root("/run/user.log"))
-		s.t.Fatalf("the manager of user %s does not start: %s", id, log)
+		s.t.Fatalf("the manager of user %s does not start: %s%s", id, log, s.Exec("systemctl", "status", "user@"+id+".service", "user-runtime-dir@"+id+".service", "systemd-logind.service"))
 	}
 	as := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "env", "-u", "USER", "XDG_RUNTIME_DIR=/run/user/" + id}
 	return s.Exec(append(as, args...)...)
 }
 
+// hiding covers files by /dev/null, in a mount namespace of its own: $1 names them, the rest is a command.
+const hiding = `for f in $1; do mount --bind /dev/null $f || exit; done; shift; exec "$@"`
+
 func (s *Systemd) command(args []string) []string {
+	if s.pid == 0 {
+		if len(s.deaf) > 0 {
+			args = append([]string{"unshare", "--mount", "sh", "-c", hiding, "sh", strings.Join(s.deaf, " ")}, args...)
+		}
+		return args
+	}
 	return append([]string{"nsenter", "--target", strconv.Itoa(s.pid), "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"}, args...)
 }
 
 // enter makes a command start in the cgroup: what is outside of systemd's tree has no name in it. The directory is
 // closed by the collector, like any forgotten file.
 func (s *Systemd) enter(cmd *exec.Cmd) {
+	if s.pid == 0 {
+		return
+	}
 	dir, err := os.Open(s.cgroup + "/tests")
 	if err != nil {
 		s.t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // userland is what the machines have, with all that these depend on.
-var userland = []string{"systemd", "dbus", "apparmor", "iproute2", "procps", "strace", "busybox-static", "util-linux", "coreutils", "dash"}
+var userland = []string{"systemd", "dbus", "dbus-user-session", "libpam-systemd", "uidmap", "apparmor", "iproute2", "procps", "strace", "busybox-static", "util-linux", "coreutils", "dash"}
 
 // image is what all machines share.
 type image struct {
@@ -23,8 +23,13 @@ type image struct {
 // prepare downloads, unpacks and packs what is not in the cache yet.
 func prepare(cache string) (image, error) {
 	kernel, err := kernelPackage()
-	if err != nil {
-		return image{}, err
+	if err != nil { // a machine on which nobody has asked for any package yet
+		if err := command(exec.Command("apt-get", "update", "-qq")); err != nil {
+			return image{}, err
+		}
+		if kernel, err = kernelPackage(); err != nil {
+			return image{}, err
+		}
 	}
 	im := image{kernel: filepath.Join(cache, kernel+".vmlinux"), root: filepath.Join(cache, kernel+"-"+recipe()+".cpio")}
 	if _, err := os.Stat(im.root); err == nil { // the last to be made
@@ -108,7 +113,7 @@ func unpackAll(debs, tree string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f, err)
 		}
-		x := exec.Command("tar", "-x", "--keep-directory-symlink", "--no-same-owner", "-C", tree)
+		x := exec.Command("tar", "-x", "--keep-directory-symlink", "--no-same-owner", "--same-permissions", "-C", tree) // set-user-id bits, too
 		x.Stdin = bytes.NewReader(tar)
 		if err := command(x); err != nil {
 			return fmt.Errorf("%s: %w", f, err)

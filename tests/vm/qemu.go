@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -19,14 +21,15 @@ func (o *options) test(base image, files map[string]string, m machine) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := packRun(filepath.Join(dir, "run.cpio"), files, m, o.testArgs(m)); err != nil {
+	runs := o.runs(m)
+	if err := packRun(filepath.Join(dir, "run.cpio"), files, m, runs); err != nil {
 		return err
 	}
 	if err := join(filepath.Join(dir, "initrd"), base.root, filepath.Join(dir, "run.cpio")); err != nil {
 		return err
 	}
 	began := time.Now()
-	err = o.boot(base.kernel, dir, m)
+	err = o.boot(base.kernel, dir, m, runs)
 	status, _ := os.ReadFile(filepath.Join(dir, "status"))
 	code := strings.TrimSpace(string(status))
 	fmt.Fprintf(os.Stderr, "vm %s: %.0f s, status %q\n", m.name, time.Since(began).Seconds(), code)
@@ -41,47 +44,29 @@ func (o *options) test(base image, files map[string]string, m machine) error {
 	return nil
 }
 
-// testArgs is the command line of the tests. It is split at white space, unquoted.
-func (o *options) testArgs(m machine) string {
-	args := "-test.v=test2json -test.timeout=" + o.limit.String()
-	switch {
-	case o.run != "":
-		args += " -test.run=" + o.run
-	case o.skip != "":
-		args += " -test.skip=" + o.skip
-	case o.all:
-	case m.systemd:
-		args += " -test.run=TestSystemd|" + m.tests
-	default:
-		args += " -test.skip=" + tooSlow
-		if m.tests != "" {
-			args += " -test.run=" + m.tests
-		}
-	}
-	return args + "\n"
-}
-
-// boot runs qemu to its end, the tests' output going through test2json to stdout.
-func (o *options) boot(kernel, dir string, m machine) error {
+// boot runs qemu to its end, the output of each run going through test2json to stdout.
+func (o *options) boot(kernel, dir string, m machine, runs []run) error {
 	ctx, cancel := context.WithTimeout(context.Background(), o.limit+2*time.Minute)
 	defer cancel()
-	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(kernel, dir, m)...)
+	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(kernel, dir, m, len(runs))...)
 	qemu.Stderr = os.Stderr
-	words := exec.Command("go", "tool", "test2json", "-t", "-p", "rt/tests/vm/"+m.name)
-	words.Stdout, words.Stderr = os.Stdout, os.Stderr
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
+	runtime.LockOSThread() // Pdeathsig is about the thread that started it
+	defer runtime.UnlockOSThread()
+	qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var readers []*exec.Cmd
+	for _, r := range runs {
+		words, w, err := reader("rt/tests/vm/" + m.name + r.name)
+		if err != nil {
+			return err
+		}
+		qemu.ExtraFiles, readers = append(qemu.ExtraFiles, w), append(readers, words)
 	}
-	defer r.Close()
-	qemu.ExtraFiles, words.Stdin = []*os.File{w}, r
-	if err := words.Start(); err != nil {
-		return err
-	}
-	err = qemu.Run()
-	_ = w.Close()
-	if err := words.Wait(); err != nil {
-		return fmt.Errorf("test2json: %w", err)
+	err := qemu.Run()
+	for i, words := range readers {
+		_ = qemu.ExtraFiles[i].Close()
+		if err := words.Wait(); err != nil {
+			return fmt.Errorf("test2json: %w", err)
+		}
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("no end after %v", o.limit)
@@ -89,14 +74,30 @@ func (o *options) boot(kernel, dir string, m machine) error {
 	return err
 }
 
-// qemuArgs describes the hardware: two CPUs, a disk that holds nothing, and three ports: console, output, status.
-func qemuArgs(kernel, dir string, m machine) []string {
-	return append(strings.Fields("-M q35 -accel tcg,thread=multi,tb-size=512 -cpu max,la57=off -smp 2 -m 3072"+
-		" -nodefaults -no-user-config -display none -no-reboot -device virtio-serial-pci"+
-		" -chardev file,id=out,append=on,path=/dev/fd/3 -device virtserialport,chardev=out,name=out"+
-		" -device virtserialport,chardev=status,name=status"+
-		" -blockdev driver=null-co,node-name=disk,size=67108864 -device virtio-blk-pci,drive=disk"),
-		"-chardev", "file,id=status,path="+filepath.Join(dir, "status"),
+// reader starts a test2json that reads from the pipe it returns.
+func reader(pkg string) (*exec.Cmd, *os.File, error) {
+	words := exec.Command("go", "tool", "test2json", "-t", "-p", pkg)
+	words.Stdout, words.Stderr = os.Stdout, os.Stderr
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	words.Stdin = r
+	return words, w, words.Start()
+}
+
+// qemuArgs describes the hardware: two CPUs, a disk that holds nothing, and ports: console, output of each run, status.
+func qemuArgs(kernel, dir string, m machine, runs int) []string {
+	args := strings.Fields("-M q35 -accel tcg,thread=multi,tb-size=512 -cpu max,la57=off -smp 2 -m 3072" +
+		" -nodefaults -no-user-config -display none -no-reboot -device virtio-serial-pci" +
+		" -device virtserialport,chardev=status,name=status" +
+		" -blockdev driver=null-co,node-name=disk,size=67108864 -device virtio-blk-pci,drive=disk")
+	for i := range runs {
+		args = append(args, "-chardev", fmt.Sprintf("file,id=out%d,append=on,path=/dev/fd/%d", i, 3+i),
+			"-device", fmt.Sprintf("virtserialport,chardev=out%d,name=out%d", i, i))
+	}
+	return append(args, "-chardev", "file,id=status,path="+filepath.Join(dir, "status"),
 		"-serial", "file:"+filepath.Join(dir, "console"),
 		"-kernel", kernel, "-initrd", filepath.Join(dir, "initrd"),
 		"-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr random.trust_cpu=on tsc=reliable no_timer_check"+

@@ -27,12 +27,16 @@ var leftOut = []string{
 var etc = map[string]string{
 	"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n" +
 		"user:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n",
-	"etc/group":          "root:x:0:\ntty:x:5:\nmessagebus:x:100:\nuser:x:1000:\nnogroup:x:65534:\n",
-	"etc/machine-id":     "0123456789abcdef0123456789abcdef\n",
-	"etc/fstab":          "",
-	"etc/debian_version": "12\n",
-	"etc/hosts":          "127.0.0.1 localhost\n",
-	"etc/os-release":     "ID=rttest\nNAME=rttest\nPRETTY_NAME=rttest\n",
+	"etc/subuid":             "1000:100000:65536\n",
+	"etc/subgid":             "1000:100000:65536\n",
+	"etc/pam.d/other":        "auth required pam_deny.so\naccount required pam_deny.so\npassword required pam_deny.so\nsession required pam_deny.so\n",
+	"etc/pam.d/systemd-user": "account required pam_permit.so\nsession required pam_permit.so\nsession optional pam_systemd.so\n", // the package's includes files that nobody has made
+	"etc/group":              "root:x:0:\ntty:x:5:\nmessagebus:x:100:\nuser:x:1000:\nnogroup:x:65534:\n",
+	"etc/machine-id":         "0123456789abcdef0123456789abcdef\n",
+	"etc/fstab":              "",
+	"etc/debian_version":     "12\n",
+	"etc/hosts":              "127.0.0.1 localhost\n",
+	"etc/os-release":         "ID=rttest\nNAME=rttest\nPRETTY_NAME=rttest\n",
 }
 
 // packRoot makes the archive of a root file system: the packages' files and the modules of the kernel.
@@ -142,7 +146,7 @@ var units = map[string]string{
 }
 
 // packRun makes the archive of what belongs to one run: the programs, the machine's init and what it is to run.
-func packRun(to string, files map[string]string, m machine, args string) error {
+func packRun(to string, files map[string]string, m machine, runs []run) error {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
@@ -159,7 +163,11 @@ func packRun(to string, files map[string]string, m machine, args string) error {
 	a.file("init", initScript)
 	a.file("rt/run", runScript)
 	a.file("rt/machine", []byte(m.init))
-	a.file("rt/args", []byte(args))
+	var lines []byte
+	for _, r := range runs {
+		lines = fmt.Appendf(lines, "%s %s\n", r.mode, r.args)
+	}
+	a.file("rt/runs", lines)
 	a.dir("etc/systemd")
 	a.dir("etc/systemd/system")
 	for name, text := range units {
