@@ -55,6 +55,7 @@ func (c *Cgroup) fill(r *specs.LinuxResources, devices deviceSet, made creation)
 	if err := c.enable(shares); err != nil {
 		return err
 	}
+	c.enableMeasured()
 	if err := c.write(shares); err != nil {
 		return err
 	}

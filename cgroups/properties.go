@@ -102,6 +102,9 @@ func parseSize(text string) (uint64, bool) {
 	return n << shift, err == nil && n <= math.MaxUint64>>shift
 }
 
+// setBits: systemd knows 1<<13 processors and says no more than "out of range" to others.
+const setBits = 13
+
 // bits is a property that takes a set of numbers as bits, the lowest in the first byte.
 func bits(name, list string, version int) (p systemd.Property, ok bool) {
 	if version < cpusetSince {
@@ -116,8 +119,8 @@ func bits(name, list string, version int) (p systemd.Property, ok bool) {
 		if !isRange {
 			last = first
 		}
-		from, err1 := strconv.ParseUint(first, 10, 16)
-		to, err2 := strconv.ParseUint(last, 10, 16)
+		from, err1 := strconv.ParseUint(first, 10, setBits)
+		to, err2 := strconv.ParseUint(last, 10, setBits)
 		if err1 != nil || err2 != nil || to < from {
 			return p, false // the kernel will say what is wrong, or knows a form that systemd does not
 		}

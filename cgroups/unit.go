@@ -350,6 +350,25 @@ func checkShare(s share) error {
 	return nil
 }
 
+// Attach has the user's manager move a process, which waits, to a place in the unit; the process is there when p names no
+// cgroup2 directory any more. By themselves users cannot leave the unit that they are in, such as their session: moving
+// takes the right to write to a cgroup that is above both places. Who is root enters by being born there, and without a
+// manager the kernel has the last word.
+func (c *Cgroup) Attach(pid int, p *Place) error {
+	if c.unit == nil || !c.unit.user || p.Unified == "" {
+		return nil
+	}
+	sub := strings.TrimPrefix(p.Unified, c.unified.path)
+	err := c.withManager(func(ctx context.Context, m *systemd.Manager) error { return m.Attach(ctx, c.unit.Name, sub, pid) })
+	if errors.Is(err, systemd.ErrUnreachable) {
+		return nil
+	}
+	if err == nil {
+		p.Unified = ""
+	}
+	return err
+}
+
 func (c *Cgroup) withManager(do func(context.Context, *systemd.Manager) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), unitTimeout)
 	defer cancel()

@@ -135,6 +135,9 @@ func (b *birth) makeGuest() error {
 		return fmt.Errorf("start the stage: %w", err)
 	}
 	place, err := b.cgroup.Beside(b.guest.init, b.guest.subs)
+	if err == nil {
+		err = b.cgroup.Attach(b.stage.Pid, place)
+	}
 	if err != nil {
 		return fmt.Errorf("enter the container's cgroup: %w", err)
 	}

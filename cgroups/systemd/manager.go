@@ -111,6 +111,12 @@ func (m *Manager) Set(ctx context.Context, unit string, properties []Property) e
 	return m.call(ctx, "SetUnitProperties", unit, unit, true, properties).Err
 }
 
+// Attach moves a process into a unit that delegates its cgroup, at the path sub ("/x", or "") below it. A user's manager
+// asks the system's where the user may not do so.
+func (m *Manager) Attach(ctx context.Context, unit, sub string, pid int) error {
+	return m.call(ctx, "AttachProcessesToUnit", unit, unit, sub, []uint32{uint32(pid)}).Err
+}
+
 // Version is the manager's: 252 of "252.38-1~deb12u1".
 func (m *Manager) Version(ctx context.Context) (int, error) {
 	var v dbus.Variant

@@ -22,10 +22,21 @@ const anOrdinaryUser = 4712
 // rootless is a bundle whose container an ordinary user makes: a user namespace, no network of its own, no limits.
 func rootless(t *testing.T) *rttest.Bundle {
 	t.Helper()
-	b := rttest.New(t).Drop("network")
-	b.Join(specs.UserNamespace, "")
+	b := rttest.New(t)
+	ofUser(t, b, anOrdinaryUser)
 	b.Spec.Linux.CgroupsPath, b.Spec.Linux.Resources = "", nil
-	b.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: anOrdinaryUser, Size: 1}}
+	b.Every = func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: anOrdinaryUser, Gid: anOrdinaryUser}}
+		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(b.Dir), "USER=somebody")
+	}
+	return b
+}
+
+// ofUser makes of a bundle what the user may make a container of: a user namespace, no network of its own.
+func ofUser(t *testing.T, b *rttest.Bundle, uid uint32) {
+	t.Helper()
+	b.Drop("network").Join(specs.UserNamespace, "")
+	b.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uid, Size: 1}}
 	b.Spec.Linux.GIDMappings = b.Spec.Linux.UIDMappings
 	var kept []specs.Mount
 	for _, m := range b.Spec.Mounts {
@@ -37,21 +48,16 @@ func rootless(t *testing.T) *rttest.Bundle {
 	}
 	b.Spec.Mounts = kept
 	b.Spec.Linux.MaskedPaths, b.Spec.Linux.ReadonlyPaths = []string{"/proc/keys", "/proc/acpi"}, []string{"/proc/sys"}
-	giveAway(t, filepath.Dir(b.Dir))
-	b.Every = func(cmd *exec.Cmd) {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: anOrdinaryUser, Gid: anOrdinaryUser}}
-		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+filepath.Dir(b.Dir), "USER=somebody")
-	}
-	return b
+	giveAway(t, filepath.Dir(b.Dir), int(uid))
 }
 
-func giveAway(t *testing.T, dir string) {
+func giveAway(t *testing.T, dir string, uid int) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, anOrdinaryUser, anOrdinaryUser)
+		return os.Lchown(path, uid, uid)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +80,7 @@ func TestRootlessBindMounts(t *testing.T) {
 	t.Parallel()
 	b := rootless(t)
 	b.WriteFile("volume/file", "content\n")
-	giveAway(t, b.Dir)
+	giveAway(t, b.Dir, anOrdinaryUser)
 	b.Mount(specs.Mount{Destination: "/v", Type: "bind", Source: filepath.Join(b.Dir, "volume"), Options: []string{"rbind", "ro"}})
 	b.Sh("cat /v/file; echo z > /v/file || echo read-only").Run().OK().Prints("content\nread-only")
 }
@@ -184,7 +190,7 @@ func TestRootlessIDMappedMount(t *testing.T) {
 	t.Parallel()
 	b := rootless(t)
 	b.WriteFile("volume/file", "")
-	giveAway(t, b.Dir)
+	giveAway(t, b.Dir, anOrdinaryUser)
 	b.Mount(specs.Mount{Destination: "/v", Type: "bind", Source: filepath.Join(b.Dir, "volume"), Options: []string{"rbind"},
 		UIDMappings: b.Spec.Linux.UIDMappings, GIDMappings: b.Spec.Linux.GIDMappings})
 	b.Run().FailsNaming("mounts[5]", "id-map")
@@ -292,6 +298,122 @@ func TestRootlessLimitsAreRefused(t *testing.T) {
 	limit := int64(64 << 20)
 	b.Spec.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}}
 	b.Run().Fails()
+}
+
+// delegated makes a cgroup that belongs to an ordinary user, and has the bundle's commands run in it, as a login manager
+// would: in "session", beside which the user's containers come to lie.
+func delegated(t *testing.T, b *rttest.Bundle) (dir string) {
+	t.Helper()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("memory"), rttest.Controller("pids"), rttest.Controller("cpu"))
+	dir = rttest.CgroupDir(t, "", rttest.CgroupParent()+"-user-"+b.ID)
+	for _, d := range []string{dir, dir + "/session"} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Remove(d) })
+		for _, f := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} {
+			if err := os.Chown(filepath.Join(d, f), anOrdinaryUser, anOrdinaryUser); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d == dir {
+			for _, controller := range []string{"+memory", "+pids", "+cpu"} {
+				write(t, filepath.Join(filepath.Dir(dir), "cgroup.subtree_control"), controller)
+			}
+		}
+	}
+	session, err := os.Open(dir + "/session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asUser := b.Every
+	t.Cleanup(func() { b.Every = asUser; _ = session.Close() })
+	b.Every = func(cmd *exec.Cmd) {
+		asUser(cmd)
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(session.Fd())
+	}
+	return dir
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Where a cgroup has been delegated to the user, a container's whole life works, limits and all.
+func TestRootlessCgroupDelegated(t *testing.T) {
+	t.Parallel()
+	b := rootless(t).Sh("cat /proc/self/cgroup; exec sleep 1000")
+	outside := b.Every
+	dir := delegated(t, b)
+	b.Spec.Linux.Resources = &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}, Pids: &specs.LinuxPids{Limit: ptr(int64(30))}, CPU: &specs.LinuxCPU{Quota: ptr(int64(50000))},
+	}
+	b.RunDetached().OK()
+	wantFiles(t, dir+"/"+b.ID, "memory.max=67108864 pids.max=30 cpu.max=50000_100000")
+	b.RT("exec", b.ID, "cat", "/proc/self/cgroup").OK().Prints("0::/" + filepath.Base(dir) + "/" + b.ID)
+	rootlessLife(t, b, b.RT)
+	wantFiles(t, dir+"/"+b.ID, "memory.max=134217728 pids.max=20 cpu.max=50000_100000")
+	// From outside of what was delegated the kernel lets nobody in: an error, not a process without limits.
+	if rttest.IsRT(t) {
+		inside := b.Every
+		b.Every = outside
+		b.RT("exec", b.ID, "true").Exits(255)
+		b.Every = inside
+	}
+	pid := b.Pid()
+	b.Kill("KILL").OK()
+	b.Wait(pid)
+	b.Delete().OK()
+	b.CheckGone()
+}
+
+// rootlessLife is what a user does with a running container that sleeps; as runs the runtime as the user.
+func rootlessLife(t *testing.T, b *rttest.Bundle, as func(...string) *rttest.Result) {
+	t.Helper()
+	status := func() string {
+		var s rttest.State
+		if err := json.Unmarshal([]byte(as("state", b.ID).OK().Stdout), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Status
+	}
+	as("pause", b.ID).OK()
+	if got := status(); got != "paused" {
+		t.Errorf("status %s, want paused", got)
+	}
+	as("exec", b.ID, "true").Exits(255)
+	as("resume", b.ID).OK()
+	as("update", "--memory", "128m", "--pids-limit", "20", b.ID).OK()
+	var pids []int
+	if err := json.Unmarshal([]byte(as("ps", "--format", "json", b.ID).OK().Stdout), &pids); err != nil || len(pids) != 1 {
+		t.Errorf("ps: %v, %v", pids, err)
+	}
+	var event struct {
+		Data struct {
+			Memory struct{ Usage struct{ Limit, Usage uint64 } }
+		}
+	}
+	res := as("events", "--stats", b.ID).OK()
+	if err := json.Unmarshal([]byte(res.Stdout), &event); err != nil || event.Data.Memory.Usage.Limit != 128<<20 || event.Data.Memory.Usage.Usage == 0 {
+		t.Errorf("events: %v: %s", err, res)
+	}
+	if got := status(); got != "running" {
+		t.Errorf("status %s, want running", got)
+	}
+}
+
+// wantFiles compares files of a cgroup; an underscore stands for a space.
+func wantFiles(t *testing.T, dir, files string) {
+	t.Helper()
+	for _, f := range strings.Fields(files) {
+		file, want, _ := strings.Cut(strings.ReplaceAll(f, "_", " "), "=")
+		if got := strings.TrimSpace(read(t, filepath.Join(dir, file))); got != want {
+			t.Errorf("%s is %q, want %q", file, got, want)
+		}
+	}
 }
 
 // Ranges of ids are mapped by the setuid helpers, by what /etc/subuid and /etc/subgid grant.
