@@ -174,13 +174,33 @@ func MountBeside(t testing.TB, controller string) {
 	}
 	t.Cleanup(func() {
 		sweepCgroups(runName())
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
+		unmountHierarchy(t, dir, controller)
 		if made == nil {
 			_ = os.Remove(dir)
 		}
 	})
+}
+
+// unmountHierarchy waits until the cgroups that were removed are gone from the kernel, too: a hierarchy that is unmounted
+// with some in it stays, in everybody's /proc/self/cgroup, until it is mounted once more. Somebody else may have cgroups there.
+func unmountHierarchy(t testing.TB, dir, controller string) {
+	t.Helper()
+	for end := time.Now().Add(time.Second); !onlyRoot(controller) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	}
+	if err := unix.Unmount(dir, 0); err != nil {
+		t.Errorf("unmount %s: %v", dir, err)
+	}
+}
+
+// onlyRoot says whether the controller's hierarchy has no cgroups but its root.
+func onlyRoot(controller string) bool {
+	data, _ := os.ReadFile("/proc/cgroups")
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) == 4 && f[0] == controller {
+			return f[2] == "1"
+		}
+	}
+	return true
 }
 
 // MountV1 mounts the controller as a v1 hierarchy, out of the way, until the test ends; without an error when that is not
@@ -205,9 +225,7 @@ func MountV1(t testing.TB, controller string) {
 	}
 	t.Cleanup(func() {
 		sweepCgroups(runName())
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
+		unmountHierarchy(t, dir, controller)
 		_ = os.Remove(dir)
 	})
 }
