@@ -15,7 +15,7 @@ var claims = []claim{
 
 	{"process.terminal", "", "a pseudo terminal of the container's own devpts, handed over through the console socket or relayed", "integration.TestConsoleSocket integration.TestRunWithTerminal", ""},
 	{"process.consoleSize.{height,width}", "", "the size of that terminal; ignored without one", "integration.TestConsoleSize integration.TestExecConsoleSize", ""},
-	{"process.user.{uid,gid,umask,additionalGids}", "", "numbers and nothing but, set after the groups; umask 0022 if none is given", "integration.TestUser integration.TestUmaskDefault integration.TestExecUser", ""},
+	{"process.user.{uid,gid,umask,additionalGids}", "", "numbers and nothing but, set after the groups; without a umask 0022, as runc (the text: the caller's)", "integration.TestUser integration.TestUmaskDefault integration.TestExecUser", ""},
 	{"process.args", "", "the first is searched in the container's PATH, and missing programs are errors that engines know", "integration.TestProgramIsFound integration.TestProgramIsNotFound integration.TestStartReportsAFailedExec", ""},
 	{"process.env", "", "as given, the last of equal names wins; HOME is filled in from the container's passwd", "integration.TestEnvironment", ""},
 	{"process.cwd", "", "made if missing, entered as the user, and proven to be in the container", "integration.TestWorkingDirectory integration.TestWorkingDirectoryThroughDescriptors", ""},
@@ -25,7 +25,7 @@ var claims = []claim{
 		"CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL " +
 		"CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF CAP_CHECKPOINT_RESTORE",
 		"each alone, in all five sets", "integration.TestEveryCapability", "what the caller itself may have"},
-	{"process.rlimits[].{type,soft,hard}", "", "set last, just before the program; duplicates are refused", "integration.TestRlimits integration.TestRlimitAboveTheHardLimitIsAnError", ""},
+	{"process.rlimits[].{type,soft,hard}", "", "set last, just before the program; duplicates are refused", "integration.TestRlimits integration.TestRlimitAboveTheHardLimitIsAnError specconv.TestValidateProcess", ""},
 	{"process.rlimits[].type", "RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC " +
 		"RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK", "all sixteen that the kernel has", "integration.TestRlimits", "CAP_SYS_RESOURCE to raise a hard limit"},
 	{"process.noNewPrivileges", "", "the bit, before the filter", "integration.TestNoNewPrivileges integration.TestSeccompWithNoNewPrivilegesOff", ""},
