@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,21 @@ import (
 	"rt/tests/rttest"
 )
 
+// TestCRI takes the containerd that engines.sh builds.
 func TestCRI(t *testing.T) {
-	k := startCRI(t)
-	for _, c := range criChecks {
+	useBuilt(t, "containerd")
+	testCRI(t, criConfig, slices.Concat(criChecks, cri2Checks))
+}
+
+// TestCRI16 takes Debian's.
+func TestCRI16(t *testing.T) {
+	need(t, "containerd", "ctr")
+	testCRI(t, criConfig16, criChecks)
+}
+
+func testCRI(t *testing.T, config string, checks []criCheck) {
+	k := startCRI(t, config)
+	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.check(k.in(t)) })
 	}
 	t.Run("nothing left", func(t *testing.T) {
@@ -32,12 +45,13 @@ func TestCRI(t *testing.T) {
 	})
 }
 
-// criChecks are what a kubelet asks for, in about the order of a pod's life.
-var criChecks = []struct {
+type criCheck struct {
 	name  string
 	check func(kubelet)
-}{
-	{"the handler's features", criFeatures},
+}
+
+// criChecks are what a kubelet asks for, in about the order of a pod's life.
+var criChecks = []criCheck{
 	{"a pod's life", criLife},
 	{"exit statuses", criExits},
 	{"a program that cannot start", criCannotStart},
@@ -64,14 +78,8 @@ var criChecks = []struct {
 	{"stop", criStop},
 	{"process ids", criPIDs},
 	{"network", criNetwork},
-	{"user namespace", criUserns},
 	{"volumes", criVolumes},
 	{"mount propagation", criPropagation},
-	{"recursively read-only", criReadonly},
-	{"an image as a volume", func(k kubelet) {
-		k.pod(nil).prints("root:x:0:0:root:/root:/bin/sh\nro", "head -1 /image/etc/passwd; touch /image/x 2>/dev/null || echo ro",
-			object{"mounts": []object{{"containerPath": "/image", "image": object{"image": imageName}, "readonly": true}}})
-	}},
 	{"seccomp", criSeccomp},
 	{"capabilities", criCapabilities},
 	{"privileged", func(k kubelet) {
@@ -95,6 +103,28 @@ var criChecks = []struct {
 		k.sees(id, "alive", "echo alive")
 	}},
 	{"many pods at a time", criMany},
+}
+
+// cri2Checks are what containerd 1.6 does not have.
+var cri2Checks = []criCheck{
+	{"the handler's features", criFeatures},
+	{"user namespace", criUserns},
+	{"recursively read-only", criReadonly},
+	{"an image as a volume", func(k kubelet) {
+		k.pod(nil).prints("root:x:0:0:root:/root:/bin/sh\nro", "head -1 /image/etc/passwd; touch /image/x 2>/dev/null || echo ro",
+			object{"mounts": []object{{"containerPath": "/image", "image": object{"image": imageName}, "readonly": true}}})
+	}},
+	{"a stop signal of its own", func(k kubelet) {
+		p := k.pod(nil)
+		id := p.start("trap 'exit 8' USR1; "+ready, object{"stopSignal": "SIGNAL_SIGUSR1"})
+		p.stopped(id, 10, "8 Error")
+	}},
+	{"groups in the status", func(k kubelet) {
+		id := k.pod(nil).start("exec sleep 1000", security(object{"runAsUser": object{"value": 1000}, "supplementalGroups": []int{3000}}))
+		if got := k.status(id).get("status.user.linux.supplementalGroups"); !strings.Contains(got, "3000") {
+			k.t.Error("groups:", got)
+		}
+	}},
 }
 
 func criFeatures(k kubelet) {
@@ -340,28 +370,25 @@ func criUpdate(k kubelet) {
 	k.sees(id, "Cpus_allowed_list:\t0", "grep Cpus_allowed_list /proc/self/status")
 }
 
+// ready says that the script's traps are set, and waits.
+const ready = "echo ready; while :; do sleep 0.1; done"
+
+// stopped stops a container that is ready, twice, and compares its end.
+func (p pod) stopped(id string, timeout int, want string) {
+	p.t.Helper()
+	rttest.Eventually(p.t, "the trap is set", func() bool { return strings.Contains(p.logOf(id), "ready") })
+	p.call("StopContainer", object{"containerId": id, "timeout": timeout})
+	if got := p.ended(id); got != want {
+		p.t.Errorf("%s, want %s", got, want)
+	}
+	p.call("StopContainer", object{"containerId": id, "timeout": 0}) // again is no error
+}
+
 func criStop(k kubelet) {
 	p := k.pod(nil)
-	const ready = "echo ready; while :; do sleep 0.1; done"
-	for _, c := range []struct {
-		script  string
-		over    object
-		timeout int
-		want    string
-	}{
-		{"trap 'exit 9' TERM; " + ready, nil, 10, "9 Error"},
-		{"trap '' TERM; " + ready, nil, 1, "137 Error"},
-		{"trap 'exit 8' USR1; " + ready, object{"stopSignal": "SIGNAL_SIGUSR1"}, 10, "8 Error"},
-		{"trap 'exit 7' TERM; " + ready, nil, 0, "137 Error"},
-	} {
-		id := p.start(c.script, c.over)
-		rttest.Eventually(k.t, "the trap is set", func() bool { return strings.Contains(p.logOf(id), "ready") })
-		k.call("StopContainer", object{"containerId": id, "timeout": c.timeout})
-		if got := k.ended(id); got != c.want {
-			k.t.Errorf("%s: %s, want %s", c.script, got, c.want)
-		}
-		k.call("StopContainer", object{"containerId": id, "timeout": 0}) // again is no error
-	}
+	p.stopped(p.start("trap 'exit 9' TERM; "+ready, nil), 10, "9 Error")
+	p.stopped(p.start("trap '' TERM; "+ready, nil), 1, "137 Error")
+	p.stopped(p.start("trap 'exit 7' TERM; "+ready, nil), 0, "137 Error")
 }
 
 // namespaces is a pod's or container's configuration with these namespaces.

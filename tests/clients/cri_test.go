@@ -53,21 +53,46 @@ state = "DIR/state"
   stream_server_address = "127.0.0.1"
 `
 
+// criConfig16 is the same for Debian's containerd 1.6.
+const criConfig16 = `version = 2
+root = "DIR/root"
+state = "DIR/state"
+[grpc]
+  address = "DIR/s"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "IMAGE"
+  stats_collect_period = 1
+  restrict_oom_score_adj = true
+  stream_server_address = "127.0.0.1"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "CNI"
+    conf_dir = "DIR"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "none"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.none]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.none.options]
+        BinaryName = "/no/such/runtime"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.rt]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.rt.options]
+        BinaryName = "RT"
+`
+
 const cniConfig = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "pods0", "isGateway": true,
 	"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": []}}]}`
 
-// startCRI runs a containerd whose CRI knows the runtime as the handler "rt" and has a default that cannot run.
-func startCRI(t *testing.T) kubelet {
+// startCRI runs the containerd in $PATH whose CRI knows the runtime as the handler "rt" and has a default that cannot run.
+func startCRI(t *testing.T, config string) kubelet {
 	t.Helper()
-	useBuilt(t, "containerd")
 	useBuilt(t, "cri")
 	rttest.Need(t, rttest.File(cniDir+"/bridge"))
 	dir := workDir(t, "cri")
 	must(t, os.MkdirAll("/var/lib/kubelet/seccomp", 0o755)) // in the sandbox
-	text := strings.NewReplacer("DIR", dir, "IMAGE", imageName, "CNI", cniDir, "RT", rttest.Runtime(t)).Replace(criConfig)
-	config := writeFile(t, filepath.Join(dir, "config.toml"), text)
+	text := strings.NewReplacer("DIR", dir, "IMAGE", imageName, "CNI", cniDir, "RT", rttest.Runtime(t)).Replace(config)
+	file := writeFile(t, filepath.Join(dir, "config.toml"), text)
 	writeFile(t, filepath.Join(dir, "10-pods.conflist"), cniConfig)
-	startDaemon(t, dir, "containerd", "--config", config)
+	startDaemon(t, dir, "containerd", "--config", file)
 	socket := filepath.Join(dir, "s")
 	k := kubelet{engine{t: t, base: []string{"cri", "-a", socket}}, engine{t: t, base: []string{"ctr", "-a", socket, "-n", "k8s.io"}}, dir}
 	k.ctr.eventually("Server:", "version")
