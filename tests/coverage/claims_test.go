@@ -19,7 +19,7 @@ var claims = []claim{
 	{"process.args", "", "the first is searched in the container's PATH, and missing programs are errors that engines know", "integration.TestProgramIsFound integration.TestProgramIsNotFound integration.TestStartReportsAFailedExec", ""},
 	{"process.env", "", "as given, the last of equal names wins; HOME is filled in from the container's passwd", "integration.TestEnvironment", ""},
 	{"process.cwd", "", "made if missing, entered as the user, and proven to be in the container", "integration.TestWorkingDirectory integration.TestWorkingDirectoryThroughDescriptors", ""},
-	{"process.capabilities.{bounding,effective,inheritable,permitted,ambient}", "", "the five sets, as given; unknown names are a warning", "integration.TestCapabilitySets integration.TestEveryCapability integration.TestUnknownCapabilityIsAWarning", ""},
+	{"process.capabilities.{bounding,effective,inheritable,permitted,ambient}", "", "the five sets, as given; what the kernel does not know or rt cannot give is a warning", "integration.TestCapabilitySets integration.TestEveryCapability integration.TestUnknownCapabilityIsAWarning integration.TestCapabilityThatCannotBeGrantedIsAWarning", ""},
 	{"process.capabilities", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_LINUX_IMMUTABLE " +
 		"CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE " +
 		"CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL " +

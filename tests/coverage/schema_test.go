@@ -195,41 +195,47 @@ var looser = []struct{ places, mutations, why string }{
 	{`linux.(intelRdt.memBwSchema|rootfsPropagation)`, "an empty string", "an empty text is one that is left out"},
 }
 
-// badConfig is the rich config with one small change that the schema refuses.
-type badConfig struct {
+// changed is the rich config with one small change.
+type changed struct {
 	at       place
 	mutation string
 	config   any
 }
 
-var (
-	badOnce sync.Once
-	badList []badConfig
-)
+var judged struct {
+	sync.Once
+	good, bad []changed
+}
 
-// badConfigs makes every small change to the rich config that could be wrong, and lets the schema decide which are.
-func badConfigs(t *testing.T) []badConfig {
+// judge makes every small change to the rich config that could be wrong, and lets the schema decide which are.
+func judge(t *testing.T) (good, bad []changed) {
 	t.Helper()
-	badOnce.Do(func() {
+	judged.Do(func() {
 		schema, document := ocischema.Open(t, "config-schema.json"), parse(t, rich(t))
 		for _, at := range places(document) {
 			for _, name := range slices.Sorted(maps.Keys(wrong)) {
-				if bad, ok := with(document, at, wrong[name]); ok && schema.Judge(bad) != nil {
-					badList = append(badList, badConfig{at, name, bad})
+				config, ok := with(document, at, wrong[name])
+				switch {
+				case !ok:
+				case schema.Judge(config) == nil:
+					judged.good = append(judged.good, changed{at, name, config})
+				default:
+					judged.bad = append(judged.bad, changed{at, name, config})
 				}
 			}
 		}
 	})
-	if len(badList) < 4500 {
-		t.Errorf("the schema refused only %d configs", len(badList))
+	if len(judged.bad) < 4500 || len(judged.good) < 600 {
+		t.Errorf("the schema refused %d configs and took %d: is it the right one?", len(judged.bad), len(judged.good))
 	}
-	return badList
+	return judged.good, judged.bad
 }
 
 // What the schema refuses rt refuses too, and names the field.
 func TestWhatTheSchemaRefuses(t *testing.T) {
 	used := map[string]bool{}
-	for _, bad := range badConfigs(t) {
+	_, all := judge(t)
+	for _, bad := range all {
 		err := verdict(encode(t, bad.config))
 		if err != nil && strings.Contains(err.Error(), bad.at.String()) {
 			continue
@@ -247,10 +253,54 @@ func TestWhatTheSchemaRefuses(t *testing.T) {
 	}
 }
 
+// stricter is why rt refuses what the schema takes, by what the error says: the texts and the kernel have rules for which a
+// schema has no words.
+var stricter = []struct{ says, why string }{
+	{"is missing|names no program", "REQUIRED by the text, or by what it goes with, though not by the schema"},
+	{"is not a version number", "the text wants SemVer 2.0.0"},
+	{"is not an absolute path", "the text wants it absolute"},
+	{"needs a .* namespace|is the whole machine's", "it would be the host's"},
+	{"is not mapped in|does not map 0|size: is 0", "ids that the user namespace does not have"},
+	{"is not between|is above|is below limit|has more than|is neither|is a second|has to be at most|is not one of the|does not fit", "beyond what the kernel takes"},
+	{"is not a list like|is no name of|is not a file name|has no =|is not known, only", "not the form that the kernel or the text has"},
+	{"has neither bind nor rbind|is no option of a bind|has to be of the type proc|has neither hca", "means nothing"},
+	{"is not in permitted", "capset(2) refuses it"},
+	{"is given without listenerPath", "the text: MUST NOT"},
+	{"timeOffsets\\[\"no\"]: a string is where", "the schema looks only into the two clocks"},
+}
+
+// Where rt is stricter than the schema there is a reason.
+func TestWhatOnlyRTRefuses(t *testing.T) {
+	used := map[string]bool{}
+	good, _ := judge(t)
+	for _, g := range good {
+		err := verdict(encode(t, g.config))
+		if err == nil {
+			continue
+		}
+		first, _, _ := strings.Cut(err.Error(), "; ")
+		known := false
+		for _, row := range stricter {
+			if regexp.MustCompile(row.says).MatchString(first) {
+				known, used[row.why] = true, true
+			}
+		}
+		if !known {
+			t.Errorf("%s as %s: %s", g.at, g.mutation, first)
+		}
+	}
+	for _, row := range stricter {
+		if !used[row.why] {
+			t.Errorf("no difference any more: %s", row.why)
+		}
+	}
+}
+
 // The same for what comes in parts: the process of exec's --process, the limits of update's --resources.
 func TestPartsThatTheSchemaRefuses(t *testing.T) {
 	refused := map[string]int{}
-	for _, bad := range badConfigs(t) {
+	_, all := judge(t)
+	for _, bad := range all {
 		for _, part := range []struct {
 			at      place
 			verdict func(text []byte) error
