@@ -200,6 +200,18 @@ func TestOOMKills(t *testing.T) {
 	}
 }
 
+func TestDelegable(t *testing.T) {
+	root := fakeDir(t, map[string]string{"list": "cgroup.procs\nmemory.oom.group\n"})
+	for name, want := range map[string]string{"list": "cgroup.procs memory.oom.group", "none": "cgroup.procs cgroup.subtree_control cgroup.threads"} {
+		if got, err := delegable(root + "/" + name); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got, err := delegable(root); err == nil {
+		t.Errorf("a directory lists %q", got)
+	}
+}
+
 func TestDelegate(t *testing.T) {
 	root := fakeDir(t, map[string]string{"cgroup.procs": "", "cgroup.threads": "", "memory.max": ""})
 	uid, gid := os.Getuid(), os.Getgid()

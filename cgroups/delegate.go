@@ -16,14 +16,20 @@ func (c *Cgroup) Delegate(uid, gid int) error {
 	if c.mode != V2 {
 		return nil
 	}
-	text, err := os.ReadFile("/sys/kernel/cgroup/delegate")
-	if errors.Is(err, os.ErrNotExist) {
-		text, err = []byte("cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n"), nil
-	}
+	files, err := delegable("/sys/kernel/cgroup/delegate")
 	if err != nil {
 		return fmt.Errorf("delegate cgroup: %w", err)
 	}
-	return delegate(c.unified.path, strings.Fields(string(text)), uid, gid)
+	return delegate(c.unified.path, files, uid, gid)
+}
+
+// delegable reads the kernel's list; where there is none, the specification has one.
+func delegable(list string) ([]string, error) {
+	text, err := os.ReadFile(list)
+	if errors.Is(err, os.ErrNotExist) {
+		return []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}, nil
+	}
+	return strings.Fields(string(text)), err
 }
 
 func delegate(path string, files []string, uid, gid int) error {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # sandbox.sh PROGRAM runs one program of the suite in a mount, PID and cgroup namespace of its own, as their process 1:
 # programs give the same cgroup names as one another, look for hierarchies in /sys/fs/cgroup, and tidy up badly.
-# $CGROUPS lists this program's cgroups, as DIR=NAME=OPTIONS: where it is, and how its hierarchy is mounted and named.
+# $CGROUPS lists this program's cgroups, as DIR=NAME=OPTIONS: where it is, and how its hierarchy is mounted and named. Without any
+# (cgroup v2, which the suite knows nothing of) the program stays in the cgroup that it is in.
 set -eu
-if test "${2-}" = ""; then
+if test -n "$CGROUPS" && test "${2-}" = ""; then
 	for cgroup in $CGROUPS; do
 		echo 0 >"${cgroup%%=*}/cgroup.procs"
 	done
