@@ -99,7 +99,9 @@ func (c *checker) seccomp() {
 func (c *checker) listener(at string, s *specs.LinuxSeccomp, notify bool) {
 	switch {
 	case s.ListenerPath != "":
-		c.absolute(at+".listenerPath", s.ListenerPath)
+		if notify { // else it is ignored, by the specification
+			c.absolute(at+".listenerPath", s.ListenerPath)
+		}
 	case notify:
 		c.faults.add(at+".listenerPath", "is missing, and %s needs it", specs.ActNotify)
 	case s.ListenerMetadata != "":

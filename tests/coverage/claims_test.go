@@ -102,7 +102,7 @@ var claims = []claim{
 		"SCMP_ARCH_LOONGARCH64 SCMP_ARCH_M68K SCMP_ARCH_SH SCMP_ARCH_SHEB", "those of the machine's byte order are taken, the others refused by name", "integration.TestSeccompArchitectures integration.TestSeccompOn32BitCalls seccomp.TestArchitectures", "LoongArch, m68k, SuperH: libseccomp 2.6"},
 	{"linux.seccomp.flags", "SECCOMP_FILTER_FLAG_LOG SECCOMP_FILTER_FLAG_SPEC_ALLOW SECCOMP_FILTER_FLAG_TSYNC SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 		"as seccomp(2) is given them; TSYNC is so by itself with one thread; without a list SPEC_ALLOW", "integration.TestSeccompFlags integration.TestSeccompFlagWithoutItsListener", "WAIT_KILLABLE_RECV: 5.19"},
-	{"linux.seccomp.{listenerPath,listenerMetadata}", "", "the agent gets the descriptor with the state, and its answer is the call's result", "integration.TestSeccompAgent integration.TestExecUnderANotifyingFilter", ""},
+	{"linux.seccomp.{listenerPath,listenerMetadata}", "", "the agent gets the descriptor with the state, and its answer is the call's result", "integration.TestSeccompAgent integration.TestSeccompListenerPath integration.TestExecUnderANotifyingFilter", ""},
 	{"linux.seccomp.syscalls[].{names,action,errnoRet}", "", "a rule for each name; names that nobody knows are skipped", "integration.TestSeccompErrno integration.TestSeccompKill integration.TestSeccompTrace", ""},
 	{"linux.seccomp.syscalls[].action", "SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS SCMP_ACT_KILL_THREAD SCMP_ACT_TRAP SCMP_ACT_ERRNO SCMP_ACT_TRACE SCMP_ACT_ALLOW SCMP_ACT_LOG SCMP_ACT_NOTIFY",
 		"each as a call of the container feels it", "integration.TestSeccompKill integration.TestSeccompErrno integration.TestSeccompTrace integration.TestSeccompENOSYSForNewSyscalls integration.TestSeccompAgent", ""},

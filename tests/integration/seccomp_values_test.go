@@ -130,6 +130,21 @@ func TestSeccompFlagWithoutItsListener(t *testing.T) {
 	b.CheckGone()
 }
 
+// Without a rule that notifies nobody has to listen; with one, an agent that cannot be told is an error.
+func TestSeccompListenerPath(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t)
+	b.Spec.Linux.Seccomp = profile(specs.ActAllow, rule(specs.ActErrno, "kexec_load"))
+	b.Spec.Linux.Seccomp.ListenerPath = "/no/such/socket"
+	b.Run().OK()
+	b.Spec.Linux.Seccomp.Syscalls[0].Action = specs.ActNotify
+	runFailed(t, b.Run())
+	b.CheckGone()
+	if rttest.IsRT(t) {
+		b.Run().FailsNaming("linux.seccomp.listenerPath", "/no/such/socket", "no such file or directory")
+	}
+}
+
 // The two requests of seccomp_unotify(2), and their structures.
 const (
 	notifRecv = 0xc0502100
