@@ -201,7 +201,7 @@ func (b *birth) fillRecord() {
 		b.record.Listener = &listener{Path: l.Seccomp.ListenerPath, Metadata: l.Seccomp.ListenerMetadata}
 	}
 	b.record.IntelRdt = intelRdtGroup(b.spec, b.opts.ID)
-	b.record.Guests = defaultsForGuests(b.spec)
+	b.record.Guests = defaultsForGuests(b.spec, b.opts)
 	if b.spec.Linux != nil {
 		b.record.CPUShares = configuredShares(b.spec.Linux.Resources)
 	}

@@ -80,7 +80,7 @@ func (c *Container) newGuest(process *specs.Process, o ExecOptions) (*birth, err
 	b := &birth{Container: &guest, pidfd: -1, passwd: -1, cgroup: cgroups.Load(c.record.Cgroup),
 		spec: c.record.Guests.apply(process),
 		opts: CreateOptions{ID: c.record.ID, Bundle: c.record.Bundle, ConsoleSocket: o.ConsoleSocket, PidfdSocket: o.PidfdSocket,
-			PidFile: o.PidFile, PreserveFDs: o.PreserveFDs, Rootless: o.Rootless, Trace: o.Trace}}
+			PidFile: o.PidFile, PreserveFDs: o.PreserveFDs, NoNewKeyring: c.record.Guests.NoNewKeyring, Rootless: o.Rootless, Trace: o.Trace}}
 	b.guest = &guestOf{init: c.record.Pid, start: c.record.StartTime, subs: o.Cgroups, filter: filter}
 	return b, nil
 }
@@ -93,9 +93,11 @@ type guestDefaults struct {
 	OOMScoreAdj     *int                     `json:"oom_score_adj,omitempty"`
 	Personality     *specs.LinuxPersonality  `json:"personality,omitempty"`
 	MemoryPolicy    *specs.LinuxMemoryPolicy `json:"memory_policy,omitempty"`
+	NoNewKeyring    bool                     `json:"no_new_keyring,omitzero"`
 }
 
-func defaultsForGuests(spec *specs.Spec) (d guestDefaults) {
+func defaultsForGuests(spec *specs.Spec, o CreateOptions) (d guestDefaults) {
+	d.NoNewKeyring = o.NoNewKeyring
 	if p := spec.Process; p != nil {
 		d.ApparmorProfile, d.SelinuxLabel, d.OOMScoreAdj = p.ApparmorProfile, p.SelinuxLabel, p.OOMScoreAdj
 	}

@@ -201,6 +201,16 @@ func TestExecKeyring(t *testing.T) {
 	}
 }
 
+// A container that was left with its caller's keyring has no other for those who join it.
+func TestExecMakesNoKeyringUnasked(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).AddProbe().Args("sleep", "1000")
+	b.RunDetached("--no-new-keyring").OK()
+	if text := execIn(b, "", "probe", "keyring").OK().Stdout; strings.Contains(text, b.ID) {
+		t.Errorf("session keyring %q, want the caller's", text)
+	}
+}
+
 // CVE-2016-9962: from the moment it joins until its program runs, what joins cannot be opened by who is there already.
 func TestExecIsOutOfReachWhileJoining(t *testing.T) {
 	t.Parallel()
