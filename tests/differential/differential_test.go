@@ -39,6 +39,11 @@ func TestPairs(t *testing.T) {
 					for f, l := range row {
 						factors[f].levels[l].set(c)
 					}
+					if i%4 == 0 {
+						c.exec = execs[i/4%len(execs)]
+					}
+					c.sensible()
+					c.finish()
 				})
 			})
 		}
@@ -63,18 +68,20 @@ type outcome struct {
 	refused string
 }
 
-// runAll runs the configuration under each runtime.
-func (b *bench) runAll(t *testing.T, configure func(*trial)) (got map[string]outcome, c *trial) {
+// runAll runs the configuration under each runtime. after, if not nil, adds what is to be seen when the container is gone.
+func (b *bench) runAll(t *testing.T, configure func(*trial), after func(*trial) seen) (got map[string]outcome, c *trial) {
 	t.Helper()
 	got = map[string]outcome{}
 	for _, name := range []string{"rt", "runc", "crun"} {
 		c = newTrial(t, b.runtimes[name])
 		configure(c)
-		c.finish()
 		if name == "crun" && c.namespace(specs.PIDNamespace) == "path" {
 			continue // it takes the pid that the process has in there for one of ours, and kills whoever has it here
 		}
 		s, refused := c.observe()
+		if after != nil {
+			s.add(after(c))
+		}
 		got[name] = outcome{s, refused}
 	}
 	return got, c
@@ -83,7 +90,12 @@ func (b *bench) runAll(t *testing.T, configure func(*trial)) (got map[string]out
 // compare runs the configuration, which rt and runc must accept, and fails the test for every difference that nothing explains.
 func (b *bench) compare(t *testing.T, configure func(*trial)) {
 	t.Helper()
-	got, c := b.runAll(t, configure)
+	b.compareWith(t, configure, nil)
+}
+
+func (b *bench) compareWith(t *testing.T, configure func(*trial), after func(*trial) seen) {
+	t.Helper()
+	got, c := b.runAll(t, configure, after)
 	rt, runc, crun := got["rt"], got["runc"], got["crun"]
 	if rt.refused != "" || runc.refused != "" {
 		t.Errorf("refused:\n rt   %s\n runc %s\n crun %s", rt.refused, runc.refused, crun.refused)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,12 @@ func (c *trial) inside(text string) seen {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		c.t.Fatalf("the probe said %q: %v", text, err)
 	}
+	serial := s["keyring serial"]
+	delete(s, "keyring serial")
+	if c.serial == "" {
+		c.serial = serial
+	}
+	s["keyring is init's"] = strconv.FormatBool(serial == c.serial)
 	for k, v := range s {
 		delete(s, k)
 		s[pts.ReplaceAllString(k, "/dev/pts/N")] = c.neutral(strings.TrimSpace(v))
@@ -55,7 +62,7 @@ func (c *trial) inside(text string) seen {
 // outside is what /proc and the cgroups say.
 func (c *trial) outside(pid int) seen {
 	s := c.state("running")
-	s.add(c.process(pid))
+	s.add(c.proc(pid))
 	s.add(c.mountTable(pid))
 	s.add(c.cgroups(pid))
 	return s
@@ -64,8 +71,8 @@ func (c *trial) outside(pid int) seen {
 // changing are the fields of /proc/PID/status that say nothing of how a process was made, and SigCgt, the probe's own.
 var changing = regexp.MustCompile(`^(Vm|Rss|Hugetlb|Name|State|(Tgid|Ngid|Pid|PPid|TracerPid|FDSize|NStgid|NSpid|NSpgid|NSsid|Kthread|Threads|SigQ|SigCgt|CoreDumping|(non)?voluntary_ctxt_switches)$)`)
 
-// process is what /proc/PID says.
-func (c *trial) process(pid int) seen {
+// proc is what /proc/PID says.
+func (c *trial) proc(pid int) seen {
 	s := seen{}
 	for key, value := range rttest.Status(rttest.ProcFile(c.t, pid, "status")) {
 		if !changing.MatchString(key) {

@@ -24,15 +24,17 @@ import (
 type trial struct {
 	*rttest.Bundle
 	t      *testing.T
-	how    string   // create, run or detach
-	caller []string // what starts the runtime, with its arguments
-	flags  []string // of create and run
-	looks  []string // arguments of the probe
+	how    string              // create, run or detach
+	caller []string            // what starts the runtime, with its arguments
+	flags  []string            // of create and run
+	exec   func(c *trial) seen // what another process in the running container sees, or nil
+	looks  []string            // arguments of the probe
 	joined []specs.LinuxNamespaceType
 	holder *exec.Cmd // a process in the namespaces that are joined
 	uids   []specs.LinuxIDMapping
 	stdout string          // the file
 	text   func() string   // what came out so far
+	serial string          // of the session keyring of init
 	ended  <-chan struct{} // the foreground command has ended
 	result *rttest.Result  // of create or run
 }
@@ -93,10 +95,9 @@ func (c *trial) owned(kind specs.LinuxNamespaceType) bool {
 	return user == "" || ns == "new" || user == "path" && ns == "path"
 }
 
-// finish takes out of the configuration what its parts make impossible together, as an engine would, and completes it.
+// finish gives the root to who is root in the container, makes the namespaces to join, and has the probe run.
 func (c *trial) finish() {
 	c.t.Helper()
-	c.sensible()
 	if c.uids != nil {
 		namespaces := c.Spec.Linux.Namespaces
 		c.MapIDs(c.uids[0].HostID, c.uids[0].Size)
@@ -114,7 +115,7 @@ func (c *trial) finish() {
 	c.Args(append([]string{"/bin/probe", "report"}, slices.Compact(c.looks)...)...)
 }
 
-// sensible takes out what cannot work together, or not under runc: refused_test.go has those.
+// sensible takes out of the configuration what cannot work together, or not under runc: refused_test.go has some of that.
 func (c *trial) sensible() {
 	if c.namespace(specs.UTSNamespace) == "" || !c.owned(specs.UTSNamespace) {
 		c.Spec.Hostname, c.Spec.Domainname = "", ""
@@ -159,9 +160,13 @@ func (c *trial) sensibleMounts() {
 		mounts = append(mounts, m)
 	}
 	c.Spec.Mounts = mounts
-	if !slices.ContainsFunc(mounts, func(m specs.Mount) bool { return m.Destination == "/dev/pts" }) {
+	if !c.hasTerminals() {
 		c.Spec.Process.Terminal, c.Spec.Process.ConsoleSize = false, nil
 	}
+}
+
+func (c *trial) hasTerminals() bool {
+	return slices.ContainsFunc(c.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == "/dev/pts" })
 }
 
 // lockedInUserns: who mounts inside of a new user namespace can neither change how access times are kept nor bind one
@@ -257,9 +262,12 @@ func (c *trial) release() {
 	}
 }
 
-// start prepares the runtime's command: its output, and who calls it.
-func (c *trial) start(cmd *exec.Cmd) {
-	out, err := os.OpenFile(c.stdout, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+// start prepares the command that starts the container.
+func (c *trial) start(cmd *exec.Cmd) { c.prepare(cmd, c.stdout) }
+
+// prepare sets the output and the caller of a command of the runtime.
+func (c *trial) prepare(cmd *exec.Cmd, stdout string) {
+	out, err := os.OpenFile(stdout, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -305,7 +313,7 @@ func (c *trial) launch() (s seen, ok bool) {
 		return s, false
 	}
 	if console != nil {
-		c.readTerminal(console)
+		c.text = readTerminal(console)
 	}
 	if c.how == "create" {
 		c.result = c.Start()
@@ -333,14 +341,15 @@ func (c *trial) foreground() bool {
 	return c.reported()
 }
 
-func (c *trial) reported() bool { return strings.Contains(c.text(), "}") }
+func (c *trial) reported() bool { return complete(c.text()) }
 
-// readTerminal collects what comes out of the container's terminal.
-func (c *trial) readTerminal(console *rttest.FDSocket) {
+func complete(report string) bool { return strings.Contains(report, "}") }
+
+// readTerminal collects what comes out of a container's terminal.
+func readTerminal(console *rttest.FDSocket) (text func() string) {
 	master, _ := console.Receive()
 	var lock sync.Mutex
 	var got strings.Builder
-	c.text = func() string { lock.Lock(); defer lock.Unlock(); return got.String() }
 	go func() {
 		buf := make([]byte, 1<<16)
 		for {
@@ -353,11 +362,12 @@ func (c *trial) readTerminal(console *rttest.FDSocket) {
 			}
 		}
 	}()
+	return func() string { lock.Lock(); defer lock.Unlock(); return got.String() }
 }
 
 // observe runs the configuration from create to delete and says all that can be seen of it. Refused is set when
 // there was no container.
-func (c *trial) observe(more ...func(c *trial, pid int) seen) (all seen, refused string) {
+func (c *trial) observe() (all seen, refused string) {
 	c.t.Helper()
 	all, ok := c.launch()
 	if !ok {
@@ -367,8 +377,10 @@ func (c *trial) observe(more ...func(c *trial, pid int) seen) (all seen, refused
 	rttest.Eventually(c.t, "the probe reports", c.reported)
 	all.add(c.inside(c.text()))
 	all.add(c.outside(pid))
-	for _, f := range more {
-		all.add(f(c, pid))
+	if c.exec != nil {
+		for field, value := range c.exec(c) {
+			all["exec: "+field] = value
+		}
 	}
 	all.add(c.end(pid))
 	return all, ""

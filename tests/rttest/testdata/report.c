@@ -115,6 +115,7 @@ static void keyring(void)
 	if (id < 0 || syscall(SYS_keyctl, 6 /* DESCRIBE */, id, text, sizeof(text) - 1) < 0)
 		snprintf(text, sizeof(text), "%s", strerror(errno));
 	say("keyring", "", "%s", text);
+	say("keyring serial", "", "%ld", id);
 }
 
 static void terminal(int fd)
