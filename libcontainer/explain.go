@@ -125,7 +125,7 @@ func stepHint(e *nsenter.StepError) string {
 	key := e.Step.Op.String() + " " + unix.ErrnoName(e.Errno)
 	switch key {
 	case "tree ENOTDIR", "mount ENOTDIR":
-		return "a part of the target's path is not a directory, or a link where a real directory must be"
+		return "a directory goes on a directory only and a file on a file; or a part of the target's path is no directory, or a link where a real directory must be"
 	case "tree EPERM", "mount EPERM":
 		if e.Call == "mount on procfs" {
 			return "only a few files of /proc may be covered: a mount there could forge what is read from it"

@@ -123,6 +123,9 @@ var faults = []fault{
 	{"file where a directory is mounted", func(m map[string]any) {
 		addMount(m, map[string]any{"type": "tmpfs", "source": "t", "destination": "/etc/passwd"})
 	}, []string{"mounts[6]", "/etc/passwd", "not a directory"}, false},
+	{"directory where a file is bound", func(m map[string]any) {
+		addMount(m, map[string]any{"type": "bind", "source": "/etc/passwd", "destination": "/etc", "options": []any{"bind"}})
+	}, []string{"mounts[6]", "/etc", "not a directory"}, false},
 	{"relative hook", func(m map[string]any) {
 		m["hooks"] = map[string]any{"createRuntime": []any{map[string]any{"path": "bin/true"}}}
 	}, []string{"hooks.createRuntime[0].path", "bin/true"}, false},
