@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rt/tests/rttest"
 )
@@ -17,13 +18,17 @@ func eachDocker(t *testing.T, test func(t *testing.T, d *dockerDaemon)) {
 		need(t, "dockerd", "docker", "containerd", "iptables")
 		test(t, &dockerDaemon{everyCapability: true})
 	})
-	t.Run("29", func(t *testing.T) {
-		need(t, "iptables")
-		for _, part := range []string{"containerd", "docker", "docker-cli", "buildx"} {
-			useBuilt(t, part)
-		}
-		test(t, &dockerDaemon{})
-	})
+	t.Run("29", func(t *testing.T) { test(t, docker29(t)) })
+}
+
+// docker29 is what `make engines` builds.
+func docker29(t *testing.T) *dockerDaemon {
+	t.Helper()
+	need(t, "iptables")
+	for _, part := range []string{"containerd", "docker", "docker-cli", "buildx"} {
+		useBuilt(t, part)
+	}
+	return &dockerDaemon{}
 }
 
 // A dockerDaemon is one that knows the runtime as "rt".
@@ -47,6 +52,7 @@ func (d *dockerDaemon) start(t *testing.T, flags ...string) engine {
 		flags...)
 	d.client = engine{t: t, base: []string{"docker", "--config", d.dir, "--host", socket}, everyCapability: d.everyCapability}
 	d.again(t)
+	endWith(t, d.dir, func() { d.stop() })
 	d.client.run("load", "-i", writeImage(t, d.dir)).OK()
 	return d.client
 }
@@ -62,10 +68,10 @@ func peer() string {
 	return ""
 }
 
-// again starts the daemon that was stopped.
+// again starts the daemon, which was stopped.
 func (d *dockerDaemon) again(t *testing.T) {
 	t.Helper()
-	d.stop = startDaemon(t, d.dir, d.args...)
+	d.stop = launch(t, d.dir, d.args...)
 	d.client.eventually("Server Version", "info")
 }
 
@@ -121,16 +127,41 @@ var dockerChecks = []check{
 		d.run("exec", id, "touch", "/healthy").OK()
 		d.eventually("is healthy", "inspect", "--format", "is {{.State.Health.Status}}", id)
 	}},
-	{"build", func(d engine) {
-		dir := d.t.TempDir()
-		writeFile(d.t, filepath.Join(dir, "Dockerfile"), dockerfile)
-		d.run("build", "-t", "localhost/built", dir).OK()
+	{"build, the classic way", func(d engine) {
+		d.run("build", "-t", "localhost/built", buildContext(d.t, dockerfile)).OK()
 		d.says("built", "run", "--rm", "localhost/built", "cat", "/b")
 	}},
 }
 
-// dockerfile is built by every engine that builds.
-const dockerfile = "FROM " + imageName + "\nRUN echo built > /b && test -c /dev/null\nRUN cat /b\n"
+// TestDockerLiveRestore ends the daemon while containers run, and starts it again.
+func TestDockerLiveRestore(t *testing.T) {
+	eachDocker(t, func(t *testing.T, daemon *dockerDaemon) {
+		d := daemon.start(t, "--live-restore")
+		stays := d.detached("echo before; exec sleep 1000")
+		ends := d.detached("sleep 2; exit 7")
+		comesBack := d.sleeper("--restart", "always")
+		pid := d.inspect(stays, "{{.State.Pid}}")
+		daemon.stop()
+		if missing := rttest.File("/proc/" + pid)(); missing != "" {
+			t.Fatal("the container ended with the daemon")
+		}
+		time.Sleep(2 * time.Second)
+		daemon.again(t)
+		if got := d.inspect(stays, "{{.State.Pid}} {{.State.Status}}"); got != pid+" running" {
+			t.Errorf("it was process %s, now: %s", pid, got)
+		}
+		d.says("in", "exec", stays, "echo", "in")
+		d.says("before", "logs", stays)
+		d.run("wait", ends).OK() // its status is lost with containerd 2, which forgets a shim whose container has ended
+		d.says("exited", "inspect", "--format", "{{.State.Status}}", ends)
+		d.run("pause", stays).OK()
+		d.run("unpause", stays).OK()
+		d.run("stop", "-t", "0", stays).OK()
+		d.says("137", "wait", stays)
+		d.says("running", "inspect", "--format", "{{.State.Status}}", comesBack)
+		d.says("new", "run", "--rm", imageName, "echo", "new")
+	})
+}
 
 func TestDockerUserns(t *testing.T) {
 	need(t, "newuidmap")

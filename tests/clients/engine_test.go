@@ -102,9 +102,23 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// startDaemon runs a daemon until the test ends, or until the function that it returns is called, with its log in the
-// directory; the end of a failed test shows the log's.
-func startDaemon(t *testing.T, dir string, args ...string) (stop func()) {
+// startDaemon runs a daemon until the test ends, with its log in the directory; the end of a failed test shows the log's.
+func startDaemon(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	endWith(t, dir, launch(t, dir, args...))
+}
+
+func endWith(t *testing.T, dir string, stop func()) {
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			showLog(t, filepath.Join(dir, "daemon.log"))
+		}
+	})
+}
+
+// launch starts a daemon, with its log in the directory, and returns what stops it.
+func launch(t *testing.T, dir string, args ...string) (stop func()) {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(dir, "daemon.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -118,7 +132,7 @@ func startDaemon(t *testing.T, dir string, args ...string) (stop func()) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	stop = sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(unix.SIGTERM)
 		select {
 		case <-ended:
@@ -128,13 +142,6 @@ func startDaemon(t *testing.T, dir string, args ...string) (stop func()) {
 			<-ended
 		}
 	})
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			showLog(t, log.Name())
-		}
-	})
-	return stop
 }
 
 func showLog(t *testing.T, path string) {

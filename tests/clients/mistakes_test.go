@@ -1,8 +1,6 @@
 package clients
 
 import (
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,9 +53,7 @@ func TestDockerMistakes(t *testing.T) {
 			rttest.Need(t, rttest.Command("runc"))
 		}
 		d := daemon.start(t)
-		dir := openDir(t)
-		writeFile(t, filepath.Join(dir, "Dockerfile"), mistakenImage)
-		rttest.Exec(t, func(c *exec.Cmd) { c.Env = append(c.Environ(), "DOCKER_BUILDKIT=0") }, d.argv([]string{"build", "-t", "localhost/mistaken", dir})...).OK()
+		d.run("build", "-t", "localhost/mistaken", buildContext(t, mistakenImage)).OK()
 		for _, m := range slices.Concat(mistakes, runMistakes) {
 			t.Run(m.name, func(t *testing.T) { m.endsTheSame(m.both(d.in(t), runMistaken)) })
 		}

@@ -122,10 +122,8 @@ var podmanChecks = []check{
 	}},
 	{"health check", podmanHealth},
 	{"build", func(p engine) {
-		dir := p.t.TempDir()
-		writeFile(p.t, filepath.Join(dir, "Dockerfile"), dockerfile)
 		p.run("build", "--isolation", "oci", "--runtime", rttest.Runtime(p.t), "--net", "none",
-			"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--pull=never", "-t", "localhost/built", dir).OK()
+			"--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--pull=never", "-t", "localhost/built", buildContext(p.t, dockerfile)).OK()
 		p.says("built", slices.Concat([]string{"run", "--rm"}, p.runFlags, p.netFlags, []string{"localhost/built", "cat", "/b"})...)
 	}},
 }
