@@ -13,6 +13,7 @@ import (
 type Place struct {
 	Unified string   // the cgroup2 directory, if any
 	V1      []string // the directory in each v1 hierarchy
+	Asked   bool     // for one below the container's
 }
 
 // Beside finds where process pid is now. That may be below the container's own cgroup:
@@ -20,7 +21,7 @@ type Place struct {
 // subs names cgroups below the container's to enter instead, by controller; "" stands for all.
 // Without a cgroup there is no place, and no error.
 func (c *Cgroup) Beside(pid int, subs map[string]string) (*Place, error) {
-	d := &Place{}
+	d := &Place{Asked: len(subs) > 0}
 	if c.mode == Disabled && len(subs) > 0 {
 		return nil, errors.New("the container has no cgroup, so there are none below it")
 	}

@@ -43,16 +43,16 @@ func (c *compiler) attachSteps() error {
 		return err
 	}
 	for _, h := range sources.V1 {
-		c.plan.Add(attachStep(h.Path, false))
+		c.plan.Add(attachStep("linux.cgroupsPath", h.Path, false))
 	}
 	if sources.Unified != "" && !c.bornInside() {
-		c.plan.Add(attachStep(sources.Unified, true))
+		c.plan.Add(attachStep("linux.cgroupsPath", sources.Unified, true))
 	}
 	return nil
 }
 
-func attachStep(path string, unified bool) nsenter.Step {
-	s := nsenter.Simple(nsenter.OpAttach, "linux.cgroupsPath", "enter cgroup "+path, nil, path)
+func attachStep(from, path string, unified bool) nsenter.Step {
+	s := nsenter.Simple(nsenter.OpAttach, from, "enter cgroup "+path, nil, path)
 	s.Feed = nsenter.Source{Kind: nsenter.CgroupTasks, Path: path, Unified: unified}
 	return s
 }

@@ -213,17 +213,21 @@ func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 	if join&unix.CLONE_NEWUSER != 0 {
 		p.Add(nsenter.Syscall("", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
 	}
-	clone := nsenter.Simple(nsenter.OpClone, "", "be born as a process of the container", []uint64{0, 0})
+	from := "linux.cgroupsPath"
+	if place.Asked {
+		from = "--cgroup"
+	}
+	clone := nsenter.Simple(nsenter.OpClone, from, "be born as a process of the container", []uint64{0, 0})
 	if place.Unified != "" && join&unix.CLONE_NEWUSER == 0 {
 		clone.Num[1], clone.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir, Path: place.Unified}
-		clone.What += ", in init's cgroup " + place.Unified
+		clone.What += ", in cgroup " + place.Unified
 	}
 	p.Add(clone)
 	for _, path := range place.V1 {
-		p.Add(attachStep(path, false))
+		p.Add(attachStep(from, path, false))
 	}
 	if place.Unified != "" && join&unix.CLONE_NEWUSER != 0 {
-		p.Add(attachStep(place.Unified, true))
+		p.Add(attachStep(from, place.Unified, true))
 	}
 	if join&unix.CLONE_NEWUSER != 0 {
 		p.Add(becomeNamespaceRoot()...)

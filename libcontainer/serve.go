@@ -77,7 +77,7 @@ func (b *birth) supply(s nsenter.Step) error {
 	fd, err := b.open(s.Feed)
 	if err != nil {
 		b.flush()
-		return fmt.Errorf("%s: %s: %w", s.From, s.What, err)
+		return fmt.Errorf("%s: %w", s.Title(), err)
 	}
 	b.batch = append(b.batch, fd)
 	if len(b.batch) == batchSize {

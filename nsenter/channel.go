@@ -175,10 +175,7 @@ func (e *StepError) Unwrap() error { return e.Errno }
 
 // Error is one line: the config field, the step, the call and the kernel's word.
 func (e *StepError) Error() string {
-	b := e.Step.What
-	if e.Step.From != "" {
-		b = e.Step.From + ": " + b
-	}
+	b := e.Step.Title()
 	if e.Call != "" {
 		b += ": " + e.Call
 		if e.Object != "" {

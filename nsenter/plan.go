@@ -104,6 +104,14 @@ type Step struct {
 	Feed Source // what the parent opens for it, if anything
 }
 
+// Title is what the step does and for whom, as errors say it.
+func (s *Step) Title() string {
+	if s.From == "" {
+		return s.What
+	}
+	return s.From + ": " + s.What
+}
+
 // Plan is the steps of one container, in order.
 type Plan struct {
 	Steps []Step

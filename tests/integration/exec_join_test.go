@@ -127,6 +127,7 @@ func TestExecCgroup(t *testing.T) {
 	refused(t, execIn(b, "--cgroup ../..", "true"))
 	refused(t, execIn(b, "--cgroup devices:../..", "true"))
 	if rttest.IsRT(t) {
+		refused(t, execIn(b, "--cgroup nosuch", "true"), "exec "+b.ID+": --cgroup: ")
 		refused(t, execIn(b, "--cgroup devices:sub --cgroup devices:/", "true"), "devices")
 		refused(t, execIn(b, "--cgroup devices,:sub", "true"), "empty controller")
 	}
