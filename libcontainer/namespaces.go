@@ -39,7 +39,7 @@ func (c *compiler) namespaceSteps() {
 		src := nsenter.Source{Kind: nsenter.Namespace, Path: j.path, Type: j.flag}
 		p.Add(nsenter.Take(nsenter.OpSetns, fmt.Sprintf("linux.namespaces[%d]", j.index), "join the "+j.name+" namespace "+j.path, src, j.flag))
 	}
-	if n.create&unix.CLONE_NEWTIME != 0 {
+	if n.create&unix.CLONE_NEWTIME != 0 && n.create&unix.CLONE_NEWUSER == 0 {
 		c.timeSteps()
 	}
 	c.cloneSteps()
@@ -54,6 +54,16 @@ func (c *compiler) timeSteps() {
 	if len(c.spec.Linux.TimeOffsets) > 0 {
 		c.plan.Add(nsenter.Ask("linux.timeOffsets", "let rt write the clock offsets", nsenter.AskTime))
 	}
+}
+
+// ownTimeSteps make a time namespace that belongs to the container's user namespace: no other may an ordinary user make.
+// There are no more children to come, so init moves in itself.
+func (c *compiler) ownTimeSteps() {
+	if c.plan.ns.create&unix.CLONE_NEWTIME == 0 {
+		return
+	}
+	c.timeSteps()
+	c.plan.Add(nsenter.Simple(nsenter.OpSetns, "linux.namespaces time", "enter the time namespace", []uint64{unix.CLONE_NEWTIME}, "/proc/self/ns/time_for_children"))
 }
 
 const (
@@ -120,6 +130,7 @@ func (c *compiler) userSteps() {
 			c.plan.Add(nsenter.Syscall("linux.uidMappings", "be dumpable for the id maps", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(1)))
 		}
 		c.plan.Add(nsenter.Ask("linux.uidMappings", "let rt write the id maps", nsenter.AskUserMap))
+		c.ownTimeSteps()
 	}
 	c.plan.Add(becomeNamespaceRoot()...)
 	if flags := c.plan.ns.afterMaps(); flags != 0 {

@@ -123,7 +123,14 @@ var (
 	takes     = func(s nsenter.Step) bool { return s.Feed.Kind != nsenter.NoSource }
 	userNS    = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] == unix.CLONE_NEWUSER }
 	mountRoot = func(s nsenter.Step) bool { return s.Op == nsenter.OpRoot && s.Num[0] == 1 }
-	otherNS   = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && s.Num[0] != unix.CLONE_NEWUSER }
+	otherNS   = func(s nsenter.Step) bool {
+		return s.Op == nsenter.OpSetns && s.Num[0] != unix.CLONE_NEWUSER && len(s.Text) == 0
+	}
+	joins    = func(s nsenter.Step) bool { return userNS(s) || otherNS(s) }
+	asksMaps = func(s nsenter.Step) bool {
+		return s.Op == nsenter.OpAsk && nsenter.Question(s.Num[0]) == nsenter.AskUserMap
+	}
+	ownTime = func(s nsenter.Step) bool { return s.Op == nsenter.OpSetns && len(s.Text) > 0 }
 )
 
 // TestOrder holds every plan that we have against the rules of the order. A
@@ -184,7 +191,11 @@ func TestOrder(t *testing.T) {
 			s.before("the namespace's root is where we are", op(nsenter.OpAttach), call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP))
 			s.before("the namespace's root is where we are", clone, call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP))
 		},
-		"join before clone":          func(s *steps) { s.before("a pid namespace is of children", op(nsenter.OpSetns), clone) },
+		"join before clone": func(s *steps) { s.before("a pid namespace is of children", joins, clone) },
+		"an own time namespace after the clone": func(s *steps) {
+			s.before("it belongs to the user namespace", clone, ownTime)
+			s.before("that has ids by then", asksMaps, ownTime)
+		},
 		"user namespace joined last": func(s *steps) { s.before("others may belong to the host", otherNS, userNS) },
 		"init before the root":       func(s *steps) { s.before("in its mount namespace", clone, mountRoot) },
 		"the guess of namespaces is corrected first": func(s *steps) {
@@ -267,7 +278,7 @@ func TestOrderIsAboutSomething(t *testing.T) {
 	kinds := map[string]is{"setgroups": setgroups, "setgid": setgid, "setuid": setuid, "capset": capset3, "no new privs": noNewPrivs, "keepcaps": keepCaps,
 		"undumpable": undumpable, "rlimit": rlimit, "seccomp": seccompOp, "wait": wait, "exec": execve, "pivot": pivot, "clone": clone, "sysctl": sysctl,
 		"chdir as root": asRoot, "chdir as user": asUser, "build": build, "mask": mask, "early hook": earlyHook, "start hook": startHook, "procfs": procfs,
-		"mask source": maskSource, "feed": takes, "user namespace": userNS, "other namespace": otherNS, "attach": op(nsenter.OpAttach), "stdio": op(nsenter.OpStdio),
+		"mask source": maskSource, "feed": takes, "user namespace": userNS, "other namespace": otherNS, "own time namespace": ownTime, "attach": op(nsenter.OpAttach), "stdio": op(nsenter.OpStdio),
 		"unshare cgroup": call(unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP), "ambient": op(nsenter.OpAmbient), "console": op(nsenter.OpConsole)}
 	seen := map[string]bool{}
 	for _, in := range inputs(t) {

@@ -291,6 +291,10 @@ func smallConfigs() map[string]input {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 5}, "monotonic": {Secs: -5}}
 		}),
+		"time-namespace-of-a-user": changed(func(s *specs.Spec) {
+			withUserNS(s)
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		}),
 		"joined": changed(func(s *specs.Spec) {
 			s.Hostname = "joined"
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.UserNamespace, Path: "/ns/user"}, {Type: specs.NetworkNamespace, Path: "/ns/net"},

@@ -345,7 +345,11 @@ func (b *birth) writeTimeOffsets() error {
 	for clock, o := range b.spec.Linux.TimeOffsets {
 		fmt.Fprintf(&text, "%s %d %d\n", clock, o.Secs, o.Nanosecs)
 	}
-	err := writeFile("/proc/"+strconv.Itoa(b.stage.Pid)+"/timens_offsets", text.String())
+	pid := b.stage.Pid
+	if b.record.Pid != 0 { // it is init who asks
+		pid = b.record.Pid
+	}
+	err := writeFile("/proc/"+strconv.Itoa(pid)+"/timens_offsets", text.String())
 	if err != nil {
 		return hint(fmt.Errorf("linux.timeOffsets: %w", err), "the kernel refuses an offset that would make a clock negative or overflow")
 	}

@@ -64,13 +64,13 @@ int op_unshare(const struct step *s)
 	return 0;
 }
 
-/* n[0]: the CLONE_NEW… type that the fd must be of. */
+/* n[0]: the CLONE_NEW… type that the fd must be of. s[0]: where we have it ourselves, if rt does not send it. */
 int op_setns(const struct step *s)
 {
-	int fd = take_fd();
+	int fd = s->s[0].len ? open(s->s[0].p, O_RDONLY | O_CLOEXEC) : take_fd();
 
 	if (fd < 0)
-		return -1;
+		return s->s[0].len ? failed("open", s->s[0].p) : -1;
 	if (setns(fd, (int)s->n[0]) < 0)
 		return failed("setns", "");
 	return close(fd);

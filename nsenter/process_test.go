@@ -323,6 +323,7 @@ func TestStepsWithoutTheirFiles(t *testing.T) {
 		want failure
 	}{
 		"setns":       {Take(OpSetns, "", "", Source{}, unix.CLONE_NEWNET), failure{0, unix.EINVAL, "setns", ""}},
+		"own setns":   {Simple(OpSetns, "", "", []uint64{unix.CLONE_NEWTIME}, "/nonexistent"), failure{0, unix.ENOENT, "open", "/nonexistent"}},
 		"pivot":       {Simple(OpPivot, "", "", []uint64{1}), failure{0, unix.EBADF, "fchdir", "root"}},
 		"procwrite":   {Simple(OpProcWrite, "", "", nil, "self/comm", "x"), failure{0, unix.EBADF, "openat2", "self/comm"}},
 		"reconfigure": {Reconfigure("", "", "/dev", nil, 1, 0), failure{0, unix.EBADF, "openat2", "/dev"}},
@@ -333,7 +334,7 @@ func TestStepsWithoutTheirFiles(t *testing.T) {
 	} {
 		r := startStage(t)
 		r.send(test.step)
-		if test.step.Op == OpSetns {
+		if test.step.Op == OpSetns && len(test.step.Text) == 0 {
 			r.feed(null)
 		}
 		if got := r.refused(); got != test.want {

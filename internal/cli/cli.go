@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -37,10 +38,19 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		err = a.out.err
 	}
 	if err != nil {
-		a.log.fatal(err)
+		a.log.fatal(a.helped(err))
 		return a.failure
 	}
 	return a.status
+}
+
+// helped adds how an ordinary user gets a state root, to one without.
+func (a *app) helped(err error) error {
+	var at *fs.PathError
+	if a.rootSet || a.rootXDG || !errors.As(err, &at) || !errors.Is(err, fs.ErrPermission) || !strings.HasPrefix(at.Path, systemRoot) {
+		return err
+	}
+	return fmt.Errorf("%w (that is root's: set XDG_RUNTIME_DIR, or give --root)", err)
 }
 
 func (a *app) dispatch(args []string) error {

@@ -239,6 +239,15 @@ func TestRootlessDefaultRoot(t *testing.T) {
 	if info.Mode() != os.ModeDir|os.ModeSticky|0o700 {
 		t.Errorf("%s is %v", runtimeDir, info.Mode())
 	}
+	if !rttest.IsRT(t) {
+		return
+	}
+	user := b.Every
+	b.Every = func(cmd *exec.Cmd) {
+		user(cmd)
+		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR=")
+	}
+	plain("run", "--bundle", b.Dir, b.ID).Fails("/run/rt", "permission denied", "set XDG_RUNTIME_DIR")
 }
 
 // --rootless says whether a container may be without a cgroup that we have no access to; auto asks who we are.
