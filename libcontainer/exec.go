@@ -91,6 +91,9 @@ type guestDefaults struct {
 	ApparmorProfile string                   `json:"apparmor,omitzero"`
 	SelinuxLabel    string                   `json:"selinux,omitzero"`
 	OOMScoreAdj     *int                     `json:"oom_score_adj,omitempty"`
+	Scheduler       *specs.Scheduler         `json:"scheduler,omitempty"`
+	IOPriority      *specs.LinuxIOPriority   `json:"io_priority,omitempty"`
+	ExecCPUAffinity *specs.CPUAffinity       `json:"exec_cpu_affinity,omitempty"`
 	Personality     *specs.LinuxPersonality  `json:"personality,omitempty"`
 	MemoryPolicy    *specs.LinuxMemoryPolicy `json:"memory_policy,omitempty"`
 	NoNewKeyring    bool                     `json:"no_new_keyring,omitzero"`
@@ -100,6 +103,7 @@ func defaultsForGuests(spec *specs.Spec, o CreateOptions) (d guestDefaults) {
 	d.NoNewKeyring = o.NoNewKeyring
 	if p := spec.Process; p != nil {
 		d.ApparmorProfile, d.SelinuxLabel, d.OOMScoreAdj = p.ApparmorProfile, p.SelinuxLabel, p.OOMScoreAdj
+		d.Scheduler, d.IOPriority, d.ExecCPUAffinity = p.Scheduler, p.IOPriority, p.ExecCPUAffinity
 	}
 	if l := spec.Linux; l != nil {
 		d.Personality, d.MemoryPolicy = l.Personality, l.MemoryPolicy
@@ -118,6 +122,15 @@ func (d guestDefaults) apply(process *specs.Process) *specs.Spec {
 	}
 	if p.OOMScoreAdj == nil {
 		p.OOMScoreAdj = d.OOMScoreAdj
+	}
+	if p.Scheduler == nil {
+		p.Scheduler = d.Scheduler
+	}
+	if p.IOPriority == nil {
+		p.IOPriority = d.IOPriority
+	}
+	if p.ExecCPUAffinity == nil {
+		p.ExecCPUAffinity = d.ExecCPUAffinity
 	}
 	return &specs.Spec{Process: &p, Linux: &specs.Linux{Personality: d.Personality, MemoryPolicy: d.MemoryPolicy}}
 }

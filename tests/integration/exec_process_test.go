@@ -302,6 +302,30 @@ func TestExecConsoleSize(t *testing.T) {
 	b.Wait(pid)
 }
 
+// What the file of a process leaves out of its scheduling it has as the container has it.
+func TestExecIsScheduledAsTheContainer(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).AddProbe().Args("sleep", "1000")
+	b.Spec.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0"}
+	b.Spec.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 5}
+	b.Spec.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE, Priority: 3}
+	b.Spec.Process.ExecCPUAffinity = &specs.CPUAffinity{Final: "0"}
+	b.RunDetached().OK()
+	for call, want := range map[string]string{
+		"probe mempolicy": "2 0x1", "probe sched": "3 0 5 0 ", "probe syscall 252 1 0": "24579 0",
+		"grep Cpus_allowed_list: /proc/self/status": "Cpus_allowed_list:\t0",
+	} {
+		p := &specs.Process{Args: strings.Fields(call), Cwd: "/", Env: []string{"PATH=/bin"}}
+		if got := execFile(t, b, "", p).OK().Stdout; !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", call, got, want)
+		}
+	}
+	p := &specs.Process{Args: []string{"probe", "sched"}, Cwd: "/", Env: []string{"PATH=/bin"}, Scheduler: &specs.Scheduler{Policy: specs.SchedIdle}}
+	if got := execFile(t, b, "", p).OK().Stdout; !strings.HasPrefix(got, "5 0 0 0 ") {
+		t.Errorf("its own scheduler: %s", got)
+	}
+}
+
 // final is where the process runs; where there is only initial, that is the kernel's to say: it stays since 6.2.
 func TestExecCPUAffinity(t *testing.T) {
 	t.Parallel()

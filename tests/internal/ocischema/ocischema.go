@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"rt/tests/rttest"
 )
 
 const module = "github.com/opencontainers/runtime-spec"
@@ -24,9 +26,7 @@ var moduleDir = sync.OnceValues(func() (string, error) {
 // Dir is the specification: its texts, its schemas, its examples. Without Go there is none, and the test is skipped.
 func Dir(t testing.TB) string {
 	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("this machine lacks the command go")
-	}
+	rttest.Need(t, rttest.Command("go"))
 	dir, err := moduleDir()
 	if err != nil || dir == "" {
 		t.Fatalf("go list -m %s: %q, %v", module, dir, err)
