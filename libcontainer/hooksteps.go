@@ -31,7 +31,7 @@ func (c *compiler) hookSteps() {
 	}
 	c.plan.Add(nsenter.Ask("hooks.createContainer", "take the state for the hooks", nsenter.AskHookFile))
 	for i, hook := range h.CreateContainer {
-		c.plan.Add(hookStep(fmt.Sprintf("hooks.createContainer[%d]", i), hook, hookEnv(hook, os.Environ())))
+		c.plan.Add(hookStep(fmt.Sprintf("hooks.createContainer[%d]", i), hook, hookEnv(hook, os.Environ()), false))
 	}
 }
 
@@ -45,7 +45,7 @@ func (c *compiler) startHookSteps() {
 		env = c.environment(c.spec.Process)
 	}
 	for i, hook := range c.spec.Hooks.StartContainer {
-		c.plan.Add(hookStep(fmt.Sprintf("hooks.startContainer[%d]", i), hook, hookEnv(hook, env)))
+		c.plan.Add(hookStep(fmt.Sprintf("hooks.startContainer[%d]", i), hook, hookEnv(hook, env), hook.Env == nil))
 	}
 }
 
@@ -56,7 +56,8 @@ func hookEnv(h specs.Hook, inherited []string) []string {
 	return h.Env
 }
 
-func hookStep(from string, h specs.Hook, env []string) nsenter.Step {
+// hookStep runs a hook in the container; home has the stage add a HOME to env, as to the program's.
+func hookStep(from string, h specs.Hook, env []string, home bool) nsenter.Step {
 	args := h.Args
 	if len(args) == 0 {
 		args = []string{h.Path}
@@ -65,7 +66,11 @@ func hookStep(from string, h specs.Hook, env []string) nsenter.Step {
 	if h.Timeout != nil {
 		timeout = uint64(*h.Timeout) * 1000
 	}
-	return nsenter.Simple(nsenter.OpHook, from, "run "+h.Path+" in the container", []uint64{timeout}, h.Path, nsenter.List(args), nsenter.List(env))
+	addHome := uint64(0)
+	if home {
+		addHome = 1
+	}
+	return nsenter.Simple(nsenter.OpHook, from, "run "+h.Path+" in the container", []uint64{timeout, addHome}, h.Path, nsenter.List(args), nsenter.List(env))
 }
 
 // listenFDs is how many sockets systemd's protocol (sd_listen_fds(3)) hands to us, from fd 3 on.

@@ -121,12 +121,29 @@ int op_chdir(const struct step *s)
 	return close(dir);
 }
 
+/* The variables of s, and HOME as the parent found it. */
+static char **environment(const struct text *s, int home)
+{
+	char **env = text_vector(s, 1), **end = env;
+
+	while (env && *end)
+		end++;
+	if (env && home && st.home[0])
+		*end = st.home;
+	return env;
+}
+
 static void hook_child(const struct step *s)
 {
-	char **argv = text_vector(&s->s[1], 0), **env = text_vector(&s->s[2], 0);
+	char **argv = text_vector(&s->s[1], 0), **env = environment(&s->s[2], s->n[1] != 0);
 	int out = st.slot[SLOT_HOOK_OUTPUT];
 
 	setpgid(0, 0);
+	if (!st.moved) { /* a createContainer hook: our own umask makes files for everybody, and our place is the caller's */
+		umask(022);
+		if (st.slot[SLOT_ROOT] >= 0 && fchdir(st.slot[SLOT_ROOT]) < 0)
+			_exit(127);
+	}
 	if (dup2(st.slot[SLOT_HOOK_STATE], 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && argv && env) {
 		syscall(SYS_close_range, 3u, ~0u, 0u);
 		execve(s->s[0].p, argv, env);
@@ -152,7 +169,7 @@ static int hook_wait(int pidfd, pid_t pid, uint64_t timeout_ms)
 	return errno = ETIMEDOUT, -1;
 }
 
-/* A hook of the container's own namespaces. s: path, arguments, environment. n[0]: timeout in ms, 0 for none. */
+/* A hook of the container's own namespaces. s: path, arguments, environment. n[0]: timeout in ms, 0 for none. n[1]: HOME is added. */
 int op_hook(const struct step *s)
 {
 	char said[64];
@@ -207,13 +224,13 @@ int op_lookup(const struct step *s)
 	return errno = ENOENT, failed("lookup in PATH", name);
 }
 
-static void take_answer(const struct message *m)
+/* What startContainer hooks need comes with the word to go. */
+static void take_hook_files(void)
 {
-	snprintf(st.home, sizeof(st.home), "%s", m->text);
-	if (st.nfds == 2) {
-		keep(SLOT_HOOK_STATE, take_fd());
-		keep(SLOT_HOOK_OUTPUT, take_fd());
-	}
+	if (st.nfds != 2)
+		return;
+	keep(SLOT_HOOK_STATE, take_fd());
+	keep(SLOT_HOOK_OUTPUT, take_fd());
 }
 
 /*
@@ -264,27 +281,22 @@ int op_wait(const struct step *s)
 	if (send_message(MSG_READY, 0, "", 0, st.slot[SLOT_PASSWD]) < 0 || receive_message(&m, MSG_GO) < 0)
 		return -1;
 	keep(SLOT_PASSWD, -1);
-	take_answer(&m);
-	if (m.type == MSG_GO)
-		return 0;
-	close(st.channel);
-	if (wait_for_start(&m) < 0)
-		return -1;
-	if (st.nfds == 2)
-		take_answer(&(struct message){.type = MSG_GO});
+	snprintf(st.home, sizeof(st.home), "%s", m.text);
+	if (m.type != MSG_GO) {
+		close(st.channel);
+		if (wait_for_start(&m) < 0)
+			return -1;
+	}
+	take_hook_files();
 	return 0;
 }
 
 int op_exec(const struct step *s)
 {
-	char **argv = text_vector(&s->s[0], 0), **env = text_vector(&s->s[1], 1), **end = env;
+	char **argv = text_vector(&s->s[0], 0), **env = environment(&s->s[1], 1);
 
 	if (argv == NULL || env == NULL)
 		return errno = ENOMEM, failed("execve", st.program);
-	while (*end)
-		end++;
-	if (st.home[0])
-		*end = st.home;
 	execve(st.program, argv, env);
 	return failed("execve", st.program);
 }

@@ -230,6 +230,31 @@ func TestHookEnvironmentAndArguments(t *testing.T) {
 	}
 }
 
+// HOME comes from the image's passwd, also for hooks of the start, and for the program although the start has hooks.
+func TestHomeBesideAStartContainerHook(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).Sh("echo $HOME; cat /out")
+	addHook(b, "startContainer", "echo $HOME > /out")
+	b.Create().OK()
+	if out, _ := b.Finish(); out != "/root\n/root\n" {
+		t.Errorf("HOME is %q", out)
+	}
+	b.Delete().OK()
+	b.Run().OK().Prints("/root\n/root")
+}
+
+// A createContainer hook starts in the root filesystem, and what it makes is not for everybody to write.
+func TestCreateContainerHookUmaskAndDirectory(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t)
+	out := b.InRootfs("out")
+	addHook(b, "createContainer", "{ umask; pwd; } > "+out)
+	b.Run().OK()
+	if got := read(t, out); got != "0022\n"+b.InRootfs()+"\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // The mounts of the config are there when createContainer hooks run, but the root is still the host's.
 func TestCreateContainerHookSeesTheMounts(t *testing.T) {
 	t.Parallel()
