@@ -28,7 +28,8 @@ type ExecOptions struct {
 // the container's bundle, once it is known that the container takes processes.
 //
 // It is made like init, by a plan in two parts and a stage, but joins what is
-// there: one setns(2) on a pidfd of init enters every namespace that is not ours.
+// there: one setns(2) on a pidfd of init enters every namespace that is not ours,
+// and on cgroup2 another one the cgroup namespace.
 func (c *Container) Exec(describe func(bundle string) (*specs.Process, error), o ExecOptions) (status int, err error) {
 	if err := c.mayExec(o.IgnorePaused); err != nil {
 		return 0, err
@@ -220,8 +221,15 @@ func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 	}
 	// Opened before we join: afterwards /proc is the container's.
 	p.Add(nsenter.Take(nsenter.OpRoot, "", "take the root of init", nsenter.Source{Kind: nsenter.Directory, Path: "/proc/" + pid + "/root"}, 0))
-	if join != 0 {
-		p.Add(nsenter.Take(nsenter.OpSetns, "", "join the namespaces of pid "+pid, nsenter.Source{Kind: nsenter.InitPidfd}, join))
+	// The clone is from our own cgroup. Where a cgroup namespace is a boundary (cgroup2 with nsdelegate, as systemd mounts it)
+	// nobody may do that from within one, so that the process enters it when it is in its cgroup.
+	bornInside := place.Unified != "" && join&unix.CLONE_NEWUSER == 0
+	late := uint64(0)
+	if bornInside {
+		late = join & unix.CLONE_NEWCGROUP
+	}
+	if first := join &^ late; first != 0 {
+		p.Add(joinStep("join the namespaces of pid "+pid, first))
 	}
 	if join&unix.CLONE_NEWUSER != 0 {
 		p.Add(nsenter.Syscall("", "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
@@ -231,7 +239,7 @@ func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 		from = "--cgroup"
 	}
 	clone := nsenter.Simple(nsenter.OpClone, from, "be born as a process of the container", []uint64{0, 0})
-	if place.Unified != "" && join&unix.CLONE_NEWUSER == 0 {
+	if bornInside {
 		clone.Num[1], clone.Feed = 1, nsenter.Source{Kind: nsenter.CgroupDir, Path: place.Unified}
 		clone.What += ", in cgroup " + place.Unified
 	}
@@ -239,13 +247,20 @@ func (c *compiler) joinSteps(init int, join uint64, place *cgroups.Place) {
 	for _, path := range place.V1 {
 		p.Add(attachStep(from, path, false))
 	}
-	if place.Unified != "" && join&unix.CLONE_NEWUSER != 0 {
+	if place.Unified != "" && !bornInside {
 		p.Add(attachStep(from, place.Unified, true))
+	}
+	if late != 0 {
+		p.Add(joinStep("join the cgroup namespace of pid "+pid, late))
 	}
 	if join&unix.CLONE_NEWUSER != 0 {
 		p.Add(becomeNamespaceRoot()...)
 	}
 	p.Add(nsenter.Simple(nsenter.OpPivot, "", "go to the root of init", []uint64{1}))
+}
+
+func joinStep(what string, namespaces uint64) nsenter.Step {
+	return nsenter.Take(nsenter.OpSetns, "", what, nsenter.Source{Kind: nsenter.InitPidfd}, namespaces)
 }
 
 // affinityStep is process.execCPUAffinity: initial holds while the process joins, final from then on.

@@ -86,6 +86,22 @@ func TestExecInAUserNamespace(t *testing.T) {
 	b.Wait(pid)
 }
 
+// Where cgroup namespaces are boundaries, as systemd mounts cgroup2, nobody goes from a cgroup outside of his own into one.
+func TestExecIntoACgroupNamespace(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.Unified)
+	for name, edit := range map[string]func(b *rttest.Bundle){
+		"cgroup":          func(b *rttest.Bundle) { b.Join(specs.CgroupNamespace, "") },
+		"cgroup and user": func(b *rttest.Bundle) { b.MapIDs(100000, 65536).Join(specs.CgroupNamespace, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := sleeping(t, edit)
+			execIn(b, "", "sh", "-c", "readlink /proc/self/ns/cgroup; grep ^0: /proc/self/cgroup").OK().
+				Prints(rttest.NsInode(t, b.Pid(), "cgroup") + "\n0::/")
+		})
+	}
+}
+
 // An init that moved itself into a sub-cgroup, as systemd does, takes who joins it along (runc 2356, 5101: EBUSY).
 func TestExecFollowsInitToItsCgroup(t *testing.T) {
 	t.Parallel()
