@@ -194,6 +194,7 @@ func (c *compiler) compileJoin(init int, place *cgroups.Place) error {
 		return err
 	}
 	c.joinsUsers = join&unix.CLONE_NEWUSER != 0
+	c.ownScoreSteps()
 	c.joinSteps(init, join, place)
 	return nil
 }

@@ -138,6 +138,10 @@ func stepHint(e *nsenter.StepError) string {
 		return "the namespace is of another type, or one that we are already in"
 	case "procwrite ENOENT":
 		return "this kernel, or this namespace, has no such file"
+	case "procwrite EACCES":
+		if e.Step.From == "process.oomScoreAdj" {
+			return "lowering it takes CAP_SYS_RESOURCE"
+		}
 	case "ambient EPERM":
 		return "an ambient capability must be permitted and inheritable too"
 	case "syscall EPERM":

@@ -2,6 +2,7 @@ package libcontainer
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ func sortNamespaces(spec *specs.Spec) namespaces {
 
 func (c *compiler) namespaceSteps() {
 	p, n := c.plan, &c.plan.ns
+	c.ownScoreSteps()
 	for _, j := range n.join {
 		src := nsenter.Source{Kind: nsenter.Namespace, Path: j.path, Type: j.flag}
 		p.Add(nsenter.Take(nsenter.OpSetns, fmt.Sprintf("linux.namespaces[%d]", j.index), "join the "+j.name+" namespace "+j.path, src, j.flag))
@@ -54,6 +56,19 @@ func (c *compiler) timeSteps() {
 	if len(c.spec.Linux.TimeOffsets) > 0 {
 		c.plan.Add(nsenter.Ask("linux.timeOffsets", "let rt write the clock offsets", nsenter.AskTime))
 	}
+}
+
+// ownScoreSteps are for where rt may not write the score: the files of an undumpable process belong to the machine's
+// root. So the stage does it itself, dumpable for a moment, while nobody else is in our namespaces; init inherits it.
+func (c *compiler) ownScoreSteps() {
+	if !c.opts.Rootless || c.spec.Process == nil || c.spec.Process.OOMScoreAdj == nil {
+		return
+	}
+	const field = "process.oomScoreAdj"
+	score := strconv.Itoa(*c.spec.Process.OOMScoreAdj)
+	c.plan.Add(nsenter.Syscall(field, "be dumpable for the oom score", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(1)),
+		nsenter.Simple(nsenter.OpProcWrite, field, "write "+score, []uint64{1}, "/proc/self/oom_score_adj", score),
+		nsenter.Syscall(field, "stay undumpable", unix.SYS_PRCTL, nsenter.Num(unix.PR_SET_DUMPABLE), nsenter.Num(0)))
 }
 
 // ownTimeSteps make a time namespace that belongs to the container's user namespace: no other may an ordinary user make.

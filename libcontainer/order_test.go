@@ -215,9 +215,15 @@ func TestOrder(t *testing.T) {
 				}
 			}
 		},
-		"dumpable only while an ordinary user's rt writes the id maps": func(s *steps) {
+		"dumpable only while an ordinary user's id maps and oom score are written": func(s *steps) {
 			for _, at := range s.at(call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)) {
-				if next := s.all[at+1]; next.Op != nsenter.OpAsk || nsenter.Question(next.Num[0]) != nsenter.AskUserMap || !laterBeforeWait(s.all, at, undumpable) {
+				next := s.all[at+1]
+				if next.From == "process.oomScoreAdj" && undumpable(s.all[at+2]) {
+					s.before("the container could reach us", func(step nsenter.Step) bool { return step.What == next.What }, clone)
+					s.before("the container could reach us", func(step nsenter.Step) bool { return step.What == next.What }, joins)
+					continue
+				}
+				if next.Op != nsenter.OpAsk || nsenter.Question(next.Num[0]) != nsenter.AskUserMap || !laterBeforeWait(s.all, at, undumpable) {
 					s.t.Errorf("%s: step %d makes the stage dumpable, and that is not for the id maps only", s.name, at)
 				}
 			}

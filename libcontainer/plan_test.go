@@ -311,6 +311,8 @@ func smallConfigs() map[string]input {
 	all["small/cgroup-hybrid-joined-user"] = input{spec: small["joined"], cgroup: onHybrid, parked: true}
 	all["small/run"] = input{spec: changed(func(*specs.Spec) {}), cgroup: onV1, opts: CreateOptions{NoNewKeyring: true}}
 	all["small/rootless"] = input{spec: small["user-namespace"], cgroup: onV2, opts: CreateOptions{Rootless: true}, parked: true}
+	score := changed(func(s *specs.Spec) { s.Process.OOMScoreAdj = ptr(300) })
+	all["small/rootless-oom-score"] = input{spec: score, cgroup: onV2, opts: CreateOptions{Rootless: true}, parked: true}
 	return all
 }
 

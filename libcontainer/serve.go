@@ -314,7 +314,7 @@ func (b *birth) settleGuest() error {
 }
 
 func (b *birth) setOOMScore() error {
-	if b.spec.Process == nil || b.spec.Process.OOMScoreAdj == nil {
+	if b.spec.Process == nil || b.spec.Process.OOMScoreAdj == nil || b.opts.Rootless { // there the plan has it
 		return nil
 	}
 	score := strconv.Itoa(*b.spec.Process.OOMScoreAdj)

@@ -129,11 +129,14 @@ int op_attach(const struct step *s)
 	return close(fd);
 }
 
-/* Writes s[1] to s[0] below the procfs in SLOT_PROC, which nobody else can have mounted anything on. */
+/*
+ * Writes s[1] to s[0] below the procfs in SLOT_PROC, which nobody else can have mounted anything on; or with n[0], as
+ * long as we are outside, to an absolute path.
+ */
 int op_procwrite(const struct step *s)
 {
-	struct open_how how = {.flags = O_WRONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS};
-	int fd = (int)syscall(SYS_openat2, st.slot[SLOT_PROC], s->s[0].p, &how, sizeof(how));
+	struct open_how how = {.flags = O_WRONLY | O_CLOEXEC, .resolve = s->n[0] ? 0 : RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS};
+	int fd = (int)syscall(SYS_openat2, s->n[0] ? AT_FDCWD : st.slot[SLOT_PROC], s->s[0].p, &how, sizeof(how));
 
 	if (fd < 0)
 		return failed("openat2", s->s[0].p);

@@ -185,6 +185,28 @@ func TestRootlessSingleID(t *testing.T) {
 	other.CheckGone()
 }
 
+// The oom score can be raised by anybody, for init and for who joins, also by root of a user namespace.
+func TestRootlessOOMScore(t *testing.T) {
+	t.Parallel()
+	score := 300
+	b := rootless(t)
+	b.Spec.Process.OOMScoreAdj = &score
+	b.Sh("cat /proc/self/oom_score_adj").Run().OK().Prints("300")
+	b.Args("sleep", "1000").RunDetached().OK()
+	b.RT("exec", b.ID, "cat", "/proc/self/oom_score_adj").OK().Prints("300")
+	inside := rootless(t).Sh("cat /proc/self/oom_score_adj")
+	inside.Spec.Process.OOMScoreAdj = &score
+	inside.Spec.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 0, Size: 1}}
+	inside.Spec.Linux.GIDMappings = inside.Spec.Linux.UIDMappings
+	inside.WriteConfig()
+	rttest.Exec(t, inside.Every, append([]string{"unshare", "-r"}, inside.Command("run", "--bundle", inside.Dir, inside.ID)...)...).OK().Prints("300")
+	low := -500
+	b = rootless(t)
+	b.Spec.Process.OOMScoreAdj = &low
+	b.Run().FailsNaming("process.oomScoreAdj", "-500", "CAP_SYS_RESOURCE")
+	b.CheckGone()
+}
+
 // A user has no right to id-map a mount of the machine: an error, not a mount with other owners.
 func TestRootlessIDMappedMount(t *testing.T) {
 	t.Parallel()
