@@ -29,7 +29,7 @@ var claims = []claim{
 	{"process.rlimits[].type", "RLIMIT_AS RLIMIT_CORE RLIMIT_CPU RLIMIT_DATA RLIMIT_FSIZE RLIMIT_LOCKS RLIMIT_MEMLOCK RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_NOFILE RLIMIT_NPROC " +
 		"RLIMIT_RSS RLIMIT_RTPRIO RLIMIT_RTTIME RLIMIT_SIGPENDING RLIMIT_STACK", "all sixteen that the kernel has", "integration.TestRlimits", "CAP_SYS_RESOURCE to raise a hard limit"},
 	{"process.noNewPrivileges", "", "the bit, before the filter", "integration.TestNoNewPrivileges integration.TestSeccompWithNoNewPrivilegesOff", ""},
-	{"process.apparmorProfile", "", "applied at execve; refused where AppArmor is not", "integration.TestLabelsNeedTheirModule libcontainer.TestLabelsNeedTheirModule", "AppArmor"},
+	{"process.apparmorProfile", "", "applied at execve, exec's processes have it too; refused where AppArmor is not", "integration.TestAppArmor integration.TestAppArmorOfExec integration.TestAppArmorProfileIsUnknown integration.TestLabelsNeedTheirModule", "AppArmor"},
 	{"process.selinuxLabel", "", "applied at execve; refused where SELinux is not", "integration.TestLabelsNeedTheirModule libcontainer.TestSelinuxSteps", "SELinux; here only the refusal and the plan are seen"},
 	{"process.oomScoreAdj", "", "written; left alone if not given", "integration.TestOOMScore integration.TestOOMScoreUnset", ""},
 	{"process.scheduler.{policy,nice,priority,flags,runtime,deadline,period}", "", "sched_setattr(2), read back; exec's processes have it too", "integration.TestScheduler integration.TestExecIsScheduledAsTheContainer", ""},

@@ -202,6 +202,19 @@ func wantOffsets(t *testing.T, name, text string) {
 	}
 }
 
+// An offset may go back, but not to before the clock's beginning, which is the kernel's error.
+func TestNegativeTimeOffsets(t *testing.T) {
+	t.Parallel()
+	b := rttest.New(t).Join(specs.TimeNamespace, "").Sh("cat /proc/self/timens_offsets")
+	b.Spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: -2, Nanosecs: 999999999}}
+	if got := strings.Join(strings.Fields(b.Run().OK().Stdout), " "); got != "monotonic -2 999999999 boottime 0 0" {
+		t.Errorf("offsets %q", got)
+	}
+	b.Spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: -1 << 40}}
+	b.Create().FailsNaming("linux.timeOffsets", "numerical result out of range")
+	b.CheckGone()
+}
+
 func TestTimeOffsetsNeedANewTimeNamespace(t *testing.T) {
 	t.Parallel()
 	b := rttest.New(t)
