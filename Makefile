@@ -52,7 +52,7 @@ differential: deps all bin/peers/runc
 	@$(GO) run ./tests/internal/testsum $(DIFFERENTIAL)
 
 # Real engines, those that are there. Debian's come as packages; newer ones are built, in ten minutes the first time.
-engines: PACKAGES += containerd docker.io iptables podman conmon buildah netavark slirp4netns uidmap containernetworking-plugins
+engines: PACKAGES += containerd docker.io iptables podman conmon catatonit buildah netavark slirp4netns uidmap containernetworking-plugins
 engines: deps
 	@tests/clients/engines.sh containerd cri docker docker-cli buildx buildkit
 

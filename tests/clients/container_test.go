@@ -170,8 +170,8 @@ var containerChecks = []check{
 	{"volumes", volumesCheck},
 	{"another container's namespaces", joinedNamespaces},
 	{"ulimit, shm size, device, oom score", func(e engine) {
-		e.once("ulimit -n; df -k /dev/shm | tail -1 | awk '{print $2}'; test -c /dev/other && cat /proc/self/oom_score_adj",
-			"--ulimit", "nofile=100:200", "--ulimit", "nproc=4096:4096", "--shm-size", "8m", "--device", "/dev/null:/dev/other", "--oom-score-adj", "500").
+		e.once("ulimit -n; df -k /dev/shm | tail -1 | awk '{print $2}'; test -c /dev/loop-control && cat /proc/self/oom_score_adj",
+			"--ulimit", "nofile=100:200", "--ulimit", "nproc=4096:4096", "--shm-size", "8m", "--device", "/dev/loop-control", "--oom-score-adj", "500").
 			OK().Prints("100\n8192\n500")
 	}},
 	{"sysctl", func(e engine) {
@@ -235,6 +235,10 @@ var limitChecks = []check{
 		rttest.Need(e.t, metrics)
 		id := e.sleeper()
 		contains(e.t, e.run("stats", "--no-stream", "--format", "{{.PIDs}} {{.MemUsage}}", id).OK().Stdout, "1 ", "B / ")
+	}},
+	{"device by another name", func(e engine) { // in a user namespace runtimes look for it by the new name
+		e.once(": </dev/other", "--device", "/dev/loop-control:/dev/other:r").OK()
+		contains(e.t, e.once(": >/dev/other", "--device", "/dev/loop-control:/dev/other:r").Exits(1).Stderr, "Operation not permitted")
 	}},
 	{"device rules", func(e engine) {
 		const full = "mknod /n c 1 7 && head -c 3 /n | wc -c" // every container may make any node and use /dev/full

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ func docker29(t *testing.T) *dockerDaemon {
 // A dockerDaemon is one that knows the runtime as "rt".
 type dockerDaemon struct {
 	everyCapability bool // see engine
+	byFlags         bool // it is told of the runtime by flags, and not by daemon.json
 	args            []string
 	dir             string
 	client          engine
@@ -45,11 +47,13 @@ func (d *dockerDaemon) start(t *testing.T, flags ...string) engine {
 	t.Helper()
 	d.dir = workDir(t, "docker")
 	socket := "unix://" + filepath.Join(d.dir, "s")
-	config := writeFile(t, filepath.Join(d.dir, "daemon.json"),
-		fmt.Sprintf(`{"runtimes": {"rt": {"path": %q}, "peer": {"path": %q}}, "default-runtime": "rt"}`, rttest.Runtime(t), peer()))
-	d.args = append([]string{"dockerd", "--config-file", config, "--host", socket, "--data-root", filepath.Join(d.dir, "root"),
-		"--exec-root", filepath.Join(d.dir, "x"), "--pidfile", filepath.Join(d.dir, "pid"), "--cgroup-parent", rttest.CgroupParent()},
-		flags...)
+	config, plug := "{}", []string{"--add-runtime", "rt=" + rttest.Runtime(t), "--default-runtime", "rt"}
+	if !d.byFlags {
+		config, plug = fmt.Sprintf(`{"runtimes": {"rt": {"path": %q}, "peer": {"path": %q}}, "default-runtime": "rt"}`, rttest.Runtime(t), peer()), nil
+	}
+	d.args = slices.Concat([]string{"dockerd", "--config-file", writeFile(t, filepath.Join(d.dir, "daemon.json"), config), "--host", socket,
+		"--data-root", filepath.Join(d.dir, "root"), "--exec-root", filepath.Join(d.dir, "x"), "--pidfile", filepath.Join(d.dir, "pid"),
+		"--cgroup-parent", rttest.CgroupParent()}, plug, flags)
 	d.client = engine{t: t, base: []string{"docker", "--config", d.dir, "--host", socket}, everyCapability: d.everyCapability}
 	d.again(t)
 	endWith(t, d.dir, func() { d.stop() })
@@ -170,7 +174,7 @@ func TestDockerUserns(t *testing.T) {
 	appendFile(t, "/etc/passwd", "remapped:x:64000:64000::/:/bin/false\n")
 	appendFile(t, "/etc/group", "remapped:x:64000:\n")
 	eachDocker(t, func(t *testing.T, d *dockerDaemon) {
-		d.start(t, "--userns-remap", "remapped").all(t, remappedChecks)
+		d.start(t, "--userns-remap", "remapped").all(t, remappedChecks, containerChecks)
 	})
 }
 

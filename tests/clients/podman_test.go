@@ -75,6 +75,28 @@ func TestPodman(t *testing.T) {
 	podman.all(t, podmanChecks, containerChecks, limitChecks)
 }
 
+// TestPodmanService has another process, without a terminal or our stdio, start the containers. What is exec'd through it
+// is cleaned up after minutes only, so nothing is.
+func TestPodmanService(t *testing.T) {
+	podman := startPodman(t)
+	dir := workDir(t, "service")
+	address := "unix://" + filepath.Join(dir, "s")
+	startDaemon(t, dir, podman.argv([]string{"system", "service", "--time", "0", address})...)
+	podman.base = []string{"podman", "--remote", "--url", address}
+	podman.eventually("Server:", "version")
+	podman.all(t, []check{
+		{"exit status", func(p engine) { p.once("echo hello; exit 42").Exits(42).Prints("hello") }},
+		{"no such program is 127", func(p engine) { p.runIt([]string{"/no/such"}).Exits(127) }},
+		{"terminal", func(p engine) { contains(p.t, p.onceOnTerminal("echo $((6*7)); exit\n", "sh -i", "-i"), "42") }},
+		{"logs, stop", func(p engine) {
+			id := p.detached("echo said; exec sleep 1000")
+			p.eventually("said", "logs", id)
+			p.run("stop", "-t", "0", id).OK()
+			p.says("137", "wait", id)
+		}},
+	})
+}
+
 // podmanEngine is podman with these words before every command. Its containers have no network but on demand.
 func podmanEngine(t *testing.T, base ...string) engine {
 	return engine{t: t, base: base, netFlags: []string{"--net", "none"}, rmFlags: []string{"-t", "0"}, cgroupPrefix: "libpod-", everyCapability: true}
@@ -106,7 +128,7 @@ var podmanChecks = []check{
 	{"without cgroups", withoutCgroups},
 	{"init", func(p engine) {
 		rttest.Need(p.t, rttest.File("/usr/libexec/podman/catatonit"))
-		contains(p.t, p.once("cat /proc/1/comm", "--init").OK().Stdout, "catatonit")
+		contains(p.t, p.once("cat /proc/1/comm", "--init").OK().Stdout, "podman-init")
 	}},
 	{"user namespace", func(p engine) {
 		p.once("cat /proc/self/uid_map | tr -s ' '; touch /x; stat -c %u /x", "--uidmap", "0:300000:65536", "--gidmap", "0:300000:65536").

@@ -14,6 +14,7 @@ import (
 // wants ip_vs, so the services are without a virtual address.
 func TestSwarm(t *testing.T) {
 	eachDocker(t, func(t *testing.T, daemon *dockerDaemon) {
+		daemon.byFlags = true
 		d := daemon.start(t)
 		d.run("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1").OK()
 		t.Cleanup(func() { d.run("swarm", "leave", "--force").OK() })
