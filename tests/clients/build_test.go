@@ -117,13 +117,24 @@ func breakOff(t *testing.T, args []string) {
 	rttest.Eventually(t, "the step has ended", noProcess("sleep"))
 }
 
+// recordedRuntime is the runtime behind a script that keeps its command lines: a builder that is told of a runtime in
+// a way that it does not listen to takes another, and says nothing.
+func recordedRuntime(t *testing.T) (command string, calls func() string) {
+	t.Helper()
+	dir := openDir(t)
+	list := filepath.Join(dir, "calls")
+	command = filepath.Join(dir, "command")
+	must(t, os.WriteFile(command, fmt.Appendf(nil, "#!/bin/sh\necho \"$@\" >>%s\nexec %s \"$@\"\n", list, rttest.Runtime(t)), 0o755))
+	return command, func() string {
+		said, _ := os.ReadFile(list) // nothing was said without it
+		return string(said)
+	}
+}
+
 // Docker's own builder is a BuildKit that runs what an environment variable of the daemon names (20.10 has no such thing).
 func TestDockerBuildKit(t *testing.T) {
 	daemon := docker29(t)
-	dir := openDir(t)
-	calls := filepath.Join(dir, "calls")
-	command := filepath.Join(dir, "command")
-	must(t, os.WriteFile(command, fmt.Appendf(nil, "#!/bin/sh\necho \"$@\" >>%s\nexec %s \"$@\"\n", calls, rttest.Runtime(t)), 0o755))
+	command, calls := recordedRuntime(t)
 	t.Setenv("DOCKER_BUILDKIT_RUNC_COMMAND", command)
 	d := daemon.start(t)
 	t.Cleanup(func() { removeCgroups(rttest.CgroupParent()) })
@@ -135,8 +146,7 @@ func TestDockerBuildKit(t *testing.T) {
 	d.says("built", "run", "--rm", "localhost/built", "cat", "/b")
 	res := d.run("build", buildContext(t, "FROM "+imageName+"\nRUN exit 7\n")).Exits(1)
 	contains(t, res.Stderr, "exit code: 7")
-	said, _ := os.ReadFile(calls)
-	contains(t, string(said), "run --bundle")
+	contains(t, calls(), "run --bundle")
 }
 
 // startBuildah configures buildah, which has no daemon, and pulls the image.
@@ -145,7 +155,7 @@ func startBuildah(t *testing.T) engine {
 	need(t, "buildah")
 	dir := workDir(t, "buildah")
 	configurePodman(t)
-	buildah := engine{t: t, base: []string{"env", "-C", dir, "BUILDAH_ISOLATION=oci", "BUILDAH_RUNTIME=" + rttest.Runtime(t),
+	buildah := engine{t: t, base: []string{"env", "-C", dir, "BUILDAH_ISOLATION=oci",
 		"buildah", "--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run")}}
 	buildah.run("pull", "oci-archive:"+writeImage(t, dir)).OK()
 	return buildah
@@ -181,6 +191,20 @@ var buildahChecks = []check{
 	{"bud, a step that fails", func(b engine) {
 		res := b.run("bud", "--net", "none", "--pull-never", buildContext(b.t, "FROM "+imageName+"\nRUN exit 7\n"))
 		contains(b.t, res.Stderr, "exit status 7")
+	}},
+	{"the runtime by flags", func(b engine) {
+		command, calls := recordedRuntime(b.t)
+		b.run("bud", "--isolation", "oci", "--runtime", command, "--net", "none", "--pull-never", buildContext(b.t, dockerfile)).OK()
+		contains(b.t, calls(), "create --bundle")
+		command, calls = recordedRuntime(b.t)
+		b.steps([]string{"--isolation", "oci", "--runtime", command}, "true").OK()
+		contains(b.t, calls(), "create --bundle")
+	}},
+	{"the runtime by environment", func(b engine) {
+		command, calls := recordedRuntime(b.t)
+		b.base = append([]string{"env", "BUILDAH_RUNTIME=" + command}, b.base...)
+		b.steps(nil, "true").OK()
+		contains(b.t, calls(), "create --bundle")
 	}},
 	{"run", func(b engine) { b.steps(nil, "echo", "hello").OK().Prints("hello") }},
 	{"exit status", func(b engine) { b.steps(nil, "sh", "-c", "exit 42").Exits(42) }},
