@@ -59,10 +59,22 @@ func attachStep(from, path string, unified bool) nsenter.Step {
 
 // bornInside: the clone itself enters a cgroup2 tree, unless it is made from
 // inside a user namespace that was joined: there the kernel asks for rights
-// that we have given up.
+// that we have given up; or the container's memory is too small for its own making.
 func (c *compiler) bornInside() bool {
 	mode := c.cgroup.Mode()
-	return (mode == cgroups.V2 || mode == cgroups.Hybrid) && !c.plan.ns.joins(unix.CLONE_NEWUSER)
+	return (mode == cgroups.V2 || mode == cgroups.Hybrid) && !c.plan.ns.joins(unix.CLONE_NEWUSER) && !c.littleMemory()
+}
+
+// littleMemory: on cgroup2 the kernel's own memory counts from the birth on, and each processor that touches the cgroup
+// sets 256 KiB aside at first. So little is left then that now and then the making of the mounts ends in an OOM kill: below
+// this limit init enters its cgroup after them, as on v1, at the price of the move.
+func (c *compiler) littleMemory() bool {
+	const enough = 1 << 20
+	if c.cgroup.Mode() != cgroups.V2 || c.spec.Linux == nil || c.spec.Linux.Resources == nil {
+		return false
+	}
+	m := c.spec.Linux.Resources.Memory
+	return m != nil && m.Limit != nil && *m.Limit > 0 && *m.Limit < enough
 }
 
 // unifiedDir is the cgroup2 directory to be born in.

@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -179,7 +180,20 @@ func (b *birth) mapTree(fd int, m *nsenter.IDMap) error {
 		return fmt.Errorf("user namespace of the id-mapped mount: %w", err)
 	}
 	defer unix.Close(userns)
-	return setMount(fd, m.Recursive, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns)})
+	err = setMount(fd, m.Recursive, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(userns)})
+	if errors.Is(err, unix.EINVAL) {
+		return hint(err, notMappable(fd))
+	}
+	return err
+}
+
+// notMappable: each filesystem has learned it in a version of its own.
+func notMappable(fd int) string {
+	var fs unix.Statfs_t
+	if unix.Fstatfs(fd, &fs) == nil && fs.Type == unix.TMPFS_MAGIC {
+		return "a tmpfs can be id-mapped since Linux 6.3"
+	}
+	return "perhaps the filesystem cannot be id-mapped by this kernel"
 }
 
 func (b *birth) userNamespace(m *nsenter.IDMap) (int, error) {

@@ -404,12 +404,9 @@ func TestCgroupManagerOption(t *testing.T) {
 func TestSmallMemoryLimit(t *testing.T) {
 	t.Parallel()
 	rttest.Need(t, rttest.Controller("memory"))
-	limit, name := int64(256<<10), "256 KiB and one process"
-	switch {
-	case !rttest.IsRT(t):
+	limit, name := int64(512<<10), "512 KiB and one process"
+	if !rttest.IsRT(t) {
 		limit, name = 8<<20, "8 MiB"
-	case rttest.CgroupV2() == "": // the kernel's own memory counts there, from the process's birth
-		limit, name = 1<<20, "1 MiB and one process"
 	}
 	t.Run(name, func(t *testing.T) {
 		r := specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &limit}}

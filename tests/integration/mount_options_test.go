@@ -221,6 +221,21 @@ func TestIDMapOptions(t *testing.T) {
 		"idmap 1000:2000 65534:65534\nridmap 1000:2000 1000:2000\nidmap-own 7:8 65534:65534\nridmap-own 7:8 7:8")
 }
 
+// Before, the kernel's word is EINVAL, which says nothing.
+func TestIDMapOfATmpfsTooEarly(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, func() string {
+		if rttest.Kernel("6.3")() == "" {
+			return "a Linux before 6.3"
+		}
+		return ""
+	})
+	b := rttest.New(t).MapIDs(100000, 65536)
+	b.Mount(bind(outliving(t), "/m", "rbind", "idmap")) // in the sandbox's tmpfs
+	b.Create().FailsNaming("mounts[6]", "invalid argument", "since Linux 6.3")
+	b.CheckGone()
+}
+
 // What cannot be id-mapped is an error, and one that a map lacks its half.
 func TestIDMapFaults(t *testing.T) {
 	t.Parallel()
