@@ -233,3 +233,115 @@ func occupy(t *testing.T, dir string) {
 		rttest.Eventually(t, "the cgroup is free", func() bool { err := os.Remove(dir); return err == nil || os.IsNotExist(err) })
 	})
 }
+
+// A weight for one device, which takes the scheduler BFQ.
+func TestCgroupV2DeviceWeight(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("io"))
+	major, minor := disk(t)
+	rttest.Need(t, func() string {
+		if strings.Contains(read(t, "/sys/block/vda/queue/scheduler"), "[bfq]") {
+			return ""
+		}
+		return "a disk with the scheduler BFQ"
+	})
+	heavy := specs.LinuxWeightDevice{Weight: ptr(uint16(300))}
+	heavy.Major, heavy.Minor = major, minor
+	b := limited(t, specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(200)), WeightDevice: []specs.LinuxWeightDevice{heavy}}})
+	b.Create().OK()
+	want := fmt.Sprintf("default 200\n%d:%d 300", major, minor)
+	if got := cgroupFile(t, b, "", "io.bfq.weight"); got != want {
+		t.Errorf("io.bfq.weight is %q, want %q", got, want)
+	}
+}
+
+// Limits of an RDMA adapter, here one in software.
+func TestCgroupV2Rdma(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("rdma"), rttest.File("/sys/class/infiniband/rxe0"))
+	b := limited(t, specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"rxe0": {HcaHandles: ptr(uint32(3)), HcaObjects: ptr(uint32(2000))}}})
+	b.Create().OK()
+	if got := cgroupFile(t, b, "", "rdma.max"); got != "rxe0 hca_handle=3 hca_object=2000" {
+		t.Errorf("rdma.max is %q", got)
+	}
+}
+
+// What the kernel does not take through unified is an error that names the file: misc has no resources on most machines.
+func TestCgroupV2UnifiedRefused(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("misc"))
+	for file, value := range map[string]string{"misc.max": "nosuch 1", "memory.high": "much", "memory.nosuch": "1", "nosuch.max": "1"} {
+		b := limited(t, specs.LinuxResources{Unified: map[string]string{file: value}})
+		b.Create().FailsNaming("linux.resources.unified[", file)
+		b.CheckGone()
+	}
+}
+
+// Below a partition of the processors there are none but its own.
+func TestCgroupV2CpusetPartition(t *testing.T) { // not parallel: it takes a processor from everybody else
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("cpuset"), func() string {
+		if got := strings.TrimSpace(read(t, rttest.CgroupDir(t, "", "/cpuset.cpus.effective"))); got != "0-1" {
+			return "two processors"
+		}
+		return ""
+	})
+	parent := rttest.CgroupParent() + "-partition"
+	dir := rttest.CgroupDir(t, "", parent)
+	write(t, rttest.CgroupDir(t, "", "/cgroup.subtree_control"), "+cpuset")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	write(t, dir+"/cpuset.cpus", "1")
+	write(t, dir+"/cpuset.cpus.partition", "root")
+	for cpus, want := range map[string]string{"": "1", "1": "1", "0-1": "1"} {
+		b := limited(t, specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: cpus}}).Sh("grep Cpus_allowed_list /proc/self/status | cut -f 2")
+		b.Spec.Linux.CgroupsPath = parent + "/" + b.ID
+		b.Run().OK().Prints(want)
+	}
+}
+
+// Below a threaded domain the container's cgroup becomes threaded: it has the limits that threads can have, and no others.
+func TestCgroupV2Threaded(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2, rttest.Controller("pids"), rttest.Controller("memory"))
+	b := limited(t, specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(20))}}).Sh("cat /proc/self/cgroup")
+	dir := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
+	for _, d := range []string{dir, dir + "/sibling"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _ = os.Remove(dir + "/sibling"); _ = os.Remove(dir) }()
+	write(t, dir+"/sibling/cgroup.type", "threaded")
+	b.Spec.Linux.CgroupsPath += "/inner"
+	b.Run().OK().Prints("0::" + b.Spec.Linux.CgroupsPath)
+	b.Create().OK()
+	for file, want := range map[string]string{"cgroup.type": "threaded", "pids.max": "20"} {
+		if got := cgroupFile(t, b, "", file); got != want {
+			t.Errorf("%s is %s, want %s", file, got, want)
+		}
+	}
+	b.Delete("--force").OK()
+	b.Spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}
+	b.Create().FailsNaming("linux.resources.memory.limit")
+}
+
+// In a frozen cgroup, or below one, a container would stand still for ever.
+func TestCgroupV2FrozenIsRefused(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV2)
+	for _, below := range []string{"", "/inner"} {
+		b := rttest.New(t)
+		dir := rttest.CgroupDir(t, "", b.Spec.Linux.CgroupsPath)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir+"/cgroup.freeze", "1")
+		b.Spec.Linux.CgroupsPath += below
+		b.Create().FailsNaming("linux.cgroupsPath", "frozen")
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -434,32 +434,28 @@ func cgroupPaths(s *seen) {
 }
 
 func cgroupLimits(s *seen) {
-	if _, unified := os.Stat("/sys/fs/cgroup/cgroup.controllers"); unified == nil || s.Spec.Linux.CgroupsPath == "" {
+	if s.Spec.Linux.CgroupsPath == "" {
 		return
 	}
 	r := s.Spec.Linux.Resources
-	file := func(controller, name, want string) {
+	limit := func(controller, file, want string) {
 		s.t.Helper()
-		data, err := os.ReadFile(filepath.Join(rttest.CgroupDir(s.t, controller, s.Spec.Linux.CgroupsPath), name))
-		if err != nil {
-			s.t.Error(err)
-		}
-		s.equal(name, strings.TrimSpace(string(data)), want)
+		s.equal(file, limitOf(s.t, s.Bundle, controller, file), want)
 	}
 	if m := r.Memory; m != nil {
-		for name, value := range map[string]*int64{
+		for file, value := range map[string]*int64{
 			"memory.limit_in_bytes": m.Limit, "memory.soft_limit_in_bytes": m.Reservation, "memory.memsw.limit_in_bytes": m.Swap,
 		} {
 			if value != nil {
-				file("memory", name, fmt.Sprint(*value))
+				limit("memory", file, fmt.Sprint(*value))
 			}
 		}
 	}
 	if c := r.CPU; c != nil && c.Shares != nil && *c.Shares != 0 {
-		file("cpu", "cpu.shares", fmt.Sprint(*c.Shares))
+		limit("cpu", "cpu.shares", fmt.Sprint(*c.Shares))
 	}
 	if p := r.Pids; p != nil && p.Limit != nil {
-		file("pids", "pids.max", fmt.Sprint(*p.Limit))
+		limit("pids", "pids.max", fmt.Sprint(*p.Limit))
 	}
 }
 

@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,10 +14,9 @@ import (
 	"rt/tests/rttest"
 )
 
-// updatable is a running container with limits, on v1 hierarchies.
+// updatable is a running container with limits.
 func updatable(t *testing.T) *rttest.Bundle {
 	t.Helper()
-	rttest.Need(t, rttest.CgroupV1) // wantLimits reads its files
 	for _, controller := range []string{"memory", "cpu", "cpuset", "pids"} {
 		rttest.Need(t, rttest.Controller(controller))
 	}
@@ -28,7 +29,7 @@ func updatable(t *testing.T) *rttest.Bundle {
 	return b
 }
 
-// The files that limits() shows, by short names, and what updatable has in them.
+// The limits that tests compare, by their v1 files, and what updatable has in them.
 var limitFiles = [][3]string{
 	{"memory", "memory.limit_in_bytes", "67108864"}, {"memory", "memory.soft_limit_in_bytes", "33554432"},
 	{"memory", "memory.memsw.limit_in_bytes", "67108864"},
@@ -44,10 +45,51 @@ func wantLimits(t *testing.T, b *rttest.Bundle, changes map[string]string) {
 		if !ok {
 			want = f[2]
 		}
-		if got := cgroupFile(t, b, f[0], f[1]); got != want {
+		if got := limitOf(t, b, f[0], f[1]); got != want {
 			t.Errorf("%s is %s, want %s", f[1], got, want)
 		}
 	}
+}
+
+// limitOf reads a limit in the words of v1, also where it is one of v2.
+func limitOf(t *testing.T, b *rttest.Bundle, controller, file string) string {
+	t.Helper()
+	if rttest.UnifiedController(controller)() != "" {
+		return cgroupFile(t, b, controller, file)
+	}
+	text := func(name string) string { return cgroupFile(t, b, "", name) }
+	quota, period, _ := strings.Cut(text("cpu.max"), " ")
+	switch file {
+	case "memory.limit_in_bytes":
+		return text("memory.max")
+	case "memory.soft_limit_in_bytes":
+		return text("memory.low")
+	case "memory.memsw.limit_in_bytes":
+		return swapWithMemory(t, text("memory.max"), text("memory.swap.max"))
+	case "cpu.cfs_quota_us":
+		return strings.ReplaceAll(quota, "max", "-1")
+	case "cpu.cfs_period_us":
+		return period
+	case "cpu.cfs_burst_us":
+		return text("cpu.max.burst")
+	case "cpu.shares":
+		return map[string]string{"0": "3", "1": "2", "17": "100", "35": "256", "39": "300", "59": "512", "75": "700", "100": "1024"}[text("cpu.weight")]
+	}
+	return text(file)
+}
+
+// swapWithMemory is the limit of both together; v1 shows none as the highest number of whole pages.
+func swapWithMemory(t *testing.T, memory, swap string) string {
+	t.Helper()
+	if memory == "max" || swap == "max" {
+		return "9223372036854771712"
+	}
+	m, err1 := strconv.ParseUint(memory, 10, 64)
+	s, err2 := strconv.ParseUint(swap, 10, 64)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	return fmt.Sprint(m + s)
 }
 
 // Each option changes its limit, and nothing else (runc 4210, 4225).
@@ -178,7 +220,7 @@ func TestUpdateRollsBack(t *testing.T) {
 		"blockIO":{"throttleReadBpsDevice":[{"major":4095,"minor":1,"rate":1024}]}}`)
 	if rttest.IsRT(t) {
 		b.RT("update", "-r", file, b.ID).FailsNaming("linux.resources.")
-		b.RT("update", "--cpuset-cpus", "0", "--memory", "2g", b.ID).FailsNaming("linux.resources.memory.limit", "memory and swap together")
+		b.RT("update", "--cpuset-cpus", "0", "--memory", "2g", b.ID).FailsNaming("linux.resources.memory.", "memory and swap together")
 	}
 	b.RT("update", "--pids-limit", "7", "--cpuset-cpus", "9999", b.ID).FailsNaming("linux.resources.cpu.cpus")
 	wantLimits(t, b, nil)
@@ -191,7 +233,7 @@ func TestUpdateRollsBackWhatWasWritten(t *testing.T) {
 	file := b.WriteFile("r.json", `{"cpu":{"shares":100,"quota":30000,"idle":1,"cpus":"1"},"pids":{"limit":7},"memory":{"limit":33554432,"swap":67108864},
 		"blockIO":{"throttleReadBpsDevice":[{"major":4095,"minor":1,"rate":1024}]}}`)
 	res := b.RT("update", "-r", file, b.ID)
-	res.FailsNaming("linux.resources.blockIO.throttleReadBpsDevice[0]", "4095:1 1024")
+	res.FailsNaming("linux.resources.blockIO.throttleReadBpsDevice[0]", "4095:1 ")
 	if strings.Contains(res.Stderr, "taken back") {
 		t.Errorf("something stayed: %s", res)
 	}
@@ -273,9 +315,12 @@ func TestUpdateKeepsForeignChanges(t *testing.T) {
 	t.Parallel()
 	rttest.OnlyRT(t, "the kernel's files are the record of limits")
 	b := updatable(t)
-	file := filepath.Join(rttest.CgroupDir(t, "memory", b.Spec.Linux.CgroupsPath), "memory.limit_in_bytes")
-	if err := os.WriteFile(file, []byte("33554432"), 0); err != nil {
-		t.Fatal(err)
+	files := map[string]string{"memory.limit_in_bytes": "memory"}
+	if rttest.UnifiedController("memory")() == "" {
+		files = map[string]string{"memory.max": "", "memory.swap.max": ""} // the sum stays as well
+	}
+	for file, controller := range files {
+		write(t, filepath.Join(rttest.CgroupDir(t, controller, b.Spec.Linux.CgroupsPath), file), "33554432")
 	}
 	b.RT("update", "--pids-limit", "7", b.ID).OK()
 	wantLimits(t, b, map[string]string{"memory.limit_in_bytes": "33554432", "pids.max": "7"})

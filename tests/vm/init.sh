@@ -14,6 +14,8 @@ mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t securityfs none sys/kernel/security
 busybox ip link set lo up
+echo bfq >sys/block/vda/queue/scheduler # a weight for a device takes this one
+busybox ip link set dummy0 up && busybox chroot . /usr/bin/rdma link add rxe0 type rxe netdev dummy0
 cgroup=sys/fs/cgroup
 read -r machine <rt/machine
 

@@ -12,7 +12,7 @@ import (
 
 // modules are loaded at boot, in this order; what they depend on comes before them.
 var modules = []string{
-	"virtio_pci", "virtio_console", "virtio_blk", "overlay", "fuse", "autofs4", "dummy", "veth", "bridge", "loop", "tun", "bfq", "nfnetlink", "xfrm_user",
+	"virtio_pci", "virtio_console", "virtio_blk", "overlay", "fuse", "autofs4", "dummy", "veth", "bridge", "loop", "tun", "bfq", "nfnetlink", "xfrm_user", "crc32_generic", "rdma_rxe",
 }
 
 // left out of the packages' files: nothing there runs in the machine.
