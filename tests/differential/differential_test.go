@@ -23,7 +23,7 @@ func runtimes(t *testing.T) map[string]string {
 // Every two levels of two factors meet in three configurations, which all three runtimes run.
 func TestPairs(t *testing.T) {
 	b := bench{runtimes: runtimes(t), table: &explained}
-	rttest.HideUnifiedControllers(t)
+	rttest.PeersCgroups(t)
 	rttest.MakeCgroupParents(t)
 	var sizes []int
 	for _, f := range factors {

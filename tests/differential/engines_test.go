@@ -16,7 +16,7 @@ import (
 // What engines wrote themselves.
 func TestEngines(t *testing.T) {
 	b := bench{runtimes: runtimes(t), table: &explained}
-	rttest.HideUnifiedControllers(t)
+	rttest.PeersCgroups(t)
 	rttest.MakeCgroupParents(t)
 	files, err := filepath.Glob("../testdata/configs/*.json")
 	if err != nil || len(files) == 0 {

@@ -22,7 +22,7 @@ echo "== cwd"; pwd
 echo "== fds"; ls /proc/self/fd
 echo "== namespaces"; for n in mnt pid net ipc uts; do readlink /proc/self/ns/$n; done
 echo "== root"; ls /
-echo "== ids"; id -u; id -g; grep -E '^(Cap|NoNewPrivs|Sig(Blk|Ign)|Umask)' /proc/self/status
+echo "== ids"; id -u; id -g; grep -E '^(Cap|NoNewPrivs|SigBlk|Umask)' /proc/self/status
 echo "== end"`
 
 var hookKinds = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
@@ -30,7 +30,7 @@ var hookKinds = []string{"prestart", "createRuntime", "createContainer", "startC
 // What hooks see: the state on stdin, the environment, the namespaces they are in.
 func TestHooks(t *testing.T) {
 	b := bench{runtimes: runtimes(t), table: &explainedOfHooks}
-	rttest.HideUnifiedControllers(t)
+	rttest.PeersCgroups(t)
 	rttest.MakeCgroupParents(t)
 	t.Run("env", func(t *testing.T) {
 		for name, env := range map[string][]string{"unset": nil, "set": {"PATH=/usr/bin:/bin", "A=b"}} {

@@ -20,7 +20,7 @@ type refusal struct {
 
 func TestRefusals(t *testing.T) {
 	b := bench{runtimes: runtimes(t)}
-	rttest.HideUnifiedControllers(t)
+	rttest.PeersCgroups(t)
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()

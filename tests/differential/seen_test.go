@@ -77,6 +77,9 @@ func (c *trial) proc(pid int) seen {
 	for key, value := range rttest.Status(rttest.ProcFile(c.t, pid, "status")) {
 		if !changing.MatchString(key) {
 			s["proc status "+key] = value
+			if mask, err := strconv.ParseUint(value, 16, 64); err == nil && key == "SigIgn" {
+				s["proc status "+key] = fmt.Sprintf("%016x", mask&^(3<<31)) // 32 and 33 are glibc's own; make's children have them ignored
+			}
 		}
 	}
 	for line := range strings.Lines(rttest.ProcFile(c.t, pid, "limits")) {
