@@ -58,11 +58,15 @@ func attachStep(from, path string, unified bool) nsenter.Step {
 }
 
 // bornInside: the clone itself enters a cgroup2 tree, unless it is made from
-// inside a user namespace that was joined: there the kernel asks for rights
-// that we have given up; or the container's memory is too small for its own making.
+// inside a user namespace that was joined, where the kernel asks for rights
+// that we have given up, or a cgroup namespace, which is a boundary to it; or
+// the container's memory is too small for its own making.
 func (c *compiler) bornInside() bool {
-	mode := c.cgroup.Mode()
-	return (mode == cgroups.V2 || mode == cgroups.Hybrid) && !c.plan.ns.joins(unix.CLONE_NEWUSER) && !c.littleMemory()
+	if mode := c.cgroup.Mode(); mode != cgroups.V2 && mode != cgroups.Hybrid {
+		return false
+	}
+	ns := &c.plan.ns
+	return !ns.joins(unix.CLONE_NEWUSER) && !ns.joins(unix.CLONE_NEWCGROUP) && !c.littleMemory()
 }
 
 // littleMemory: on cgroup2 the kernel's own memory counts from the birth on, and each processor that touches the cgroup

@@ -102,6 +102,19 @@ func TestExecIntoACgroupNamespace(t *testing.T) {
 	}
 }
 
+// The same for a container: it has a cgroup of its own, outside of the namespace that it joins.
+func TestJoinedCgroupNamespace(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.Unified)
+	first := sleeping(t, func(b *rttest.Bundle) { b.Join(specs.CgroupNamespace, "") })
+	namespace := fmt.Sprintf("/proc/%d/ns/cgroup", first.Pid())
+	second := sleeping(t, func(b *rttest.Bundle) { b.Join(specs.CgroupNamespace, namespace) })
+	if mine, others := rttest.ProcFile(t, second.Pid(), "cgroup"), rttest.ProcFile(t, first.Pid(), "cgroup"); mine == others {
+		t.Errorf("both are in %q", mine)
+	}
+	execIn(second, "", "readlink", "/proc/self/ns/cgroup").OK().Prints(rttest.NsInode(t, first.Pid(), "cgroup"))
+}
+
 // An init that moved itself into a sub-cgroup, as systemd does, takes who joins it along (runc 2356, 5101: EBUSY).
 func TestExecFollowsInitToItsCgroup(t *testing.T) {
 	t.Parallel()
