@@ -1,6 +1,7 @@
 // Command vm boots stock Debian kernels under qemu, in software, and runs the integration tests there: on cgroup trees,
 // below a PID 1, and with capabilities and security modules that the machine at hand does not have. It prints what
-// `go test -json` prints, with the machine as the package: rt/tests/vm/v2.
+// `go test -json` prints, with the machine as the package: rt/tests/vm/v2. Where systemd is PID 1, the tests of its driver
+// run against that one, as rt/tests/vm/v2-systemd/systemd.
 //
 //	vm [-cache DIR] [-rt FILE] [-all] [-run REGEXP] [-skip REGEXP] MACHINE...
 //

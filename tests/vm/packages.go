@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -78,20 +79,36 @@ func unpack(cache, kernel string) (string, error) {
 	if err := os.WriteFile(status, nil, 0o644); err != nil { // to apt, a machine with nothing installed
 		return "", err
 	}
-	absDebs, err := filepath.Abs(debs)
-	if err != nil {
-		return "", err
-	}
-	install := append([]string{"-o", "Dir::State::status=" + filepath.Dir(absDebs) + "/status", "-o", "Dir::Cache::archives=" + absDebs,
-		"-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", "--download-only", "--no-install-recommends", "-y", "-qq", "install"}, userland...)
-	fetch := exec.Command("apt-get", "download", "-o", "APT::Sandbox::User=", kernel)
-	fetch.Dir = debs
-	for _, cmd := range []*exec.Cmd{exec.Command("apt-get", install...), fetch} {
-		if err := command(cmd); err != nil {
+	if err := download(debs, kernel); err != nil {
+		if os.Geteuid() == 0 && command(exec.Command("apt-get", "update", "-qq")) == nil { // the lists may be out of date
+			err = download(debs, kernel)
+		}
+		if err != nil {
 			return "", err
 		}
 	}
 	return tree, unpackAll(debs, tree)
+}
+
+// download gets the packages that a machine with nothing installed needs, and the kernel; old versions go.
+func download(debs, kernel string) error {
+	debs, err := filepath.Abs(debs)
+	if err != nil {
+		return err
+	}
+	options := []string{"-o", "Dir::State::status=" + filepath.Dir(debs) + "/status", "-o", "Dir::Cache::archives=" + debs,
+		"-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", "-y", "-qq"}
+	install := append(slices.Clone(options), "--download-only", "--no-install-recommends", "install")
+	fetch := exec.Command("apt-get", "download", "-o", "APT::Sandbox::User=", kernel)
+	fetch.Dir = debs
+	for _, cmd := range []*exec.Cmd{
+		exec.Command("apt-get", append(options, "autoclean")...), exec.Command("apt-get", append(install, userland...)...), fetch,
+	} {
+		if err := command(cmd); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unpackAll unpacks every package of a directory. Debian's merged /usr is made first: packages still ship /lib and /bin.
