@@ -34,6 +34,9 @@ func testCRI(t *testing.T, config string, checks []criCheck) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) { c.check(k.in(t)) })
 	}
+	t.Run("containerd is killed and starts again", func(t *testing.T) {
+		criRestart(k.in(t), func() { startDaemon(k.t, k.dir, "containerd", "--config", filepath.Join(k.dir, "config.toml")) })
+	})
 	t.Run("nothing left", func(t *testing.T) {
 		k := k.in(t)
 		for method, list := range map[string]string{"ListPodSandbox": "items", "ListContainers": "containers"} {
@@ -125,6 +128,25 @@ var cri2Checks = []criCheck{
 			k.t.Error("groups:", got)
 		}
 	}},
+}
+
+// criRestart is a pod that containerd finds again.
+func criRestart(k kubelet, start func()) {
+	p := k.pod(nil)
+	id := p.start("trap 'exit 6' TERM; "+ready, nil)
+	pids, err := exec.Command("pidof", "containerd").Output()
+	must(k.t, err)
+	var pid int
+	_, err = fmt.Sscan(string(pids), &pid)
+	must(k.t, err)
+	must(k.t, unix.Kill(pid, unix.SIGKILL))
+	start()
+	rttest.Eventually(k.t, "containerd answers", func() bool { return k.try("Version", nil).Code == 0 })
+	if got := k.status(id).get("status.state"); got != "CONTAINER_RUNNING" {
+		k.t.Error(got)
+	}
+	k.sees(id, "alive", "echo alive")
+	p.stopped(id, 10, "6 Error")
 }
 
 func criFeatures(k kubelet) {
