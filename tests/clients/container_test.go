@@ -148,7 +148,7 @@ var containerChecks = []check{
 		id := e.detached("exit 1", "--restart", "on-failure:2")
 		e.eventually("2", "inspect", "--format", "{{.RestartCount}}", id)
 	}},
-	{"top", func(e engine) { contains(e.t, e.run("top", e.sleeper()).OK().Stdout, "sleep 1000") }},
+	{"top", func(e engine) { e.eventually("sleep 1000", "top", e.sleeper()) }}, // runc's init may not have become it yet
 	{"read-only root, tmpfs", func(e engine) {
 		res := e.once("stat -f -c %T /t; touch /t/y && touch /x", "--read-only", "--tmpfs", "/t:size=1m").Exits(1).Prints("tmpfs")
 		contains(e.t, res.Stderr, "/x: Read-only file system")
@@ -208,6 +208,14 @@ var limitChecks = []check{
 		e.limits(id, "33554432", "50000", "20")
 		e.cgroupSays("512", "cpu", id, "cpu.shares")
 		e.cgroupSays("0", "cpuset", id, "cpuset.cpus")
+	}},
+	{"rarer limits", func(e engine) {
+		id := e.sleeper("--memory-reservation", "16m", "--memory-swappiness", "10", "--cpu-period", "50000", "--cpu-quota", "20000", "--cpuset-mems", "0")
+		e.cgroupSays("16777216", "memory", id, "memory.soft_limit_in_bytes")
+		e.cgroupSays("10", "memory", id, "memory.swappiness")
+		e.cgroupSays("50000", "cpu", id, "cpu.cfs_period_us")
+		e.cgroupSays("20000", "cpu", id, "cpu.cfs_quota_us")
+		e.cgroupSays("0", "cpuset", id, "cpuset.mems")
 	}},
 	{"update", func(e engine) {
 		id := e.sleeper("--memory", "32m", "--memory-swap", "32m", "--pids-limit", "20")

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"rt/tests/rttest"
 )
 
@@ -29,13 +31,14 @@ func docker29(t *testing.T) *dockerDaemon {
 	for _, part := range []string{"containerd", "docker", "docker-cli", "buildx"} {
 		useBuilt(t, part)
 	}
-	return &dockerDaemon{}
+	return &dockerDaemon{newer: docker29Checks}
 }
 
 // A dockerDaemon is one that knows the runtime as "rt".
 type dockerDaemon struct {
-	everyCapability bool // see engine
-	byFlags         bool // it is told of the runtime by flags, and not by daemon.json
+	everyCapability bool    // see engine
+	newer           []check // what only it has
+	byFlags         bool    // it is told of the runtime by flags, and not by daemon.json
 	args            []string
 	dir             string
 	client          engine
@@ -81,7 +84,7 @@ func (d *dockerDaemon) again(t *testing.T) {
 
 func TestDocker(t *testing.T) {
 	eachDocker(t, func(t *testing.T, d *dockerDaemon) {
-		d.start(t).all(t, dockerChecks, containerChecks, limitChecks)
+		d.start(t).all(t, dockerChecks, d.newer, containerChecks, limitChecks)
 	})
 }
 
@@ -109,6 +112,10 @@ var dockerChecks = []check{
 		rttest.Need(d.t, rttest.Command("docker-init"))
 		contains(d.t, d.once("cat /proc/1/comm", "--init").OK().Stdout, "docker-init")
 	}},
+	{"no masks on demand", func(d engine) {
+		d.once("cut -d ' ' -f 2 /proc/mounts | grep -c /proc/").OK()
+		d.once("cut -d ' ' -f 2 /proc/mounts | grep -c /proc/", "--security-opt", "systempaths=unconfined").Exits(1).Prints("0")
+	}},
 	{"update of the pids limit", func(d engine) {
 		id := d.sleeper("--pids-limit", "20")
 		d.run("update", "--pids-limit", "30", id).OK()
@@ -134,6 +141,34 @@ var dockerChecks = []check{
 	{"build, the classic way", func(d engine) {
 		d.run("build", "-t", "localhost/built", buildContext(d.t, dockerfile)).OK()
 		d.says("built", "run", "--rm", "localhost/built", "cat", "/b")
+	}},
+}
+
+// docker29Checks are for what 20.10 lacks.
+var docker29Checks = []check{
+	{"a time namespace of its own", func(d engine) {
+		ours, err := os.Readlink("/proc/self/ns/time")
+		must(d.t, err)
+		if got := d.once("readlink /proc/self/ns/time").OK().Stdout; strings.TrimSpace(got) == ours {
+			d.t.Error("it is the host's")
+		}
+	}},
+	{"a read-only bind is so all the way down", func(d engine) { // it asks `rt features` whether that is to be had
+		dir := filepath.Join(openDir(d.t), "top")
+		must(d.t, os.MkdirAll(filepath.Join(dir, "sub"), 0o755))
+		must(d.t, unix.Mount("tmpfs", filepath.Join(dir, "sub"), "tmpfs", 0, ""))
+		d.t.Cleanup(func() { must(d.t, unix.Unmount(filepath.Join(dir, "sub"), 0)) })
+		contains(d.t, d.once("touch /v/sub/x", "-v", dir+":/v:ro").Exits(1).Stderr, "Read-only file system")
+		mount := "type=bind,src=" + dir + ",dst=/v,readonly,bind-propagation=rprivate,bind-recursive="
+		contains(d.t, d.once("touch /v/sub/x", "--mount", mount+"readonly").Exits(1).Stderr, "Read-only file system")
+		d.once("touch /v/sub/x", "--mount", mount+"writable").OK()
+		d.once("ls /v/sub", "--mount", mount+"disabled").OK().Prints("")
+	}},
+	{"an image as a volume, a part of a volume", func(d engine) {
+		d.once("ls /i/bin/busybox", "--mount", "type=image,src="+imageName+",dst=/i").OK().Prints("/i/bin/busybox")
+		d.once("mkdir /v/part && echo kept >/v/part/f", "-v", "parts:/v").OK()
+		d.once("cat /p/f", "--mount", "type=volume,src=parts,dst=/p,volume-subpath=part").OK().Prints("kept")
+		d.run("volume", "rm", "parts").OK()
 	}},
 }
 
