@@ -45,10 +45,15 @@ func (c *Container) Stats() (*Event, error) {
 	if e.Data.IntelRdt, err = c.record.IntelRdt.Stats(); err != nil {
 		return nil, err
 	}
-	if e.Data.Interfaces, err = interfaces(c.record.Pid); err != nil && c.alive() {
+	if e.Data.Interfaces, err = interfaces(c.record.Pid); err != nil && !hasLeft(err) && c.alive() {
 		return nil, err
 	}
 	return e, nil
+}
+
+// hasLeft: a process that ends leaves its namespaces some moments before it counts as ended.
+func hasLeft(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL)
 }
 
 // Events tells a sample now and after every interval, and each process that the kernel kills for want of

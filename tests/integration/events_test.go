@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,12 +171,19 @@ func follow(t *testing.T, b *rttest.Bundle, flags ...string) (output func() stri
 		t.Fatal(err)
 	}
 	defer file.Close()
-	cmd.Stdout = file
+	var stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = file, &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		err := cmd.Wait()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, stderr.String())
+		}
+		ended <- err
+	}()
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	return func() string { return read(t, name) }, func() error {
 		select {
