@@ -18,8 +18,10 @@ type run struct {
 // Slow as a machine in software is, most run what depends on cgroups only; the rest is the same on every machine.
 const cgroupTests = "Cgroup|Limit|Hugetlb|Blkio|Device|Cpuset|Quota|Pause|TestKill(All|With|Of)|TestDelete|Events|Update|TestPs|Frozen|OutOfMemory"
 
-// tooSlow are tests of hundreds of containers each, and those of the systemd driver, which have machines of their own.
-const tooSlow = "TestKilled|TestTwoHundredCycles|TestExecIsOutOfReach|TestBadConfigs|TestSystemd"
+// tooSlow are tests of many containers each that are the same on every machine, and those of the systemd driver, which have
+// machines of their own.
+const tooSlow = "TestKilled|TestTwoHundredCycles|TestExecIsOutOfReach|TestExecWhileDeleting|TestBadConfigs|TestSystemd|" +
+	"TestContract|TestSeccompAr|TestBadIDs|TestGoodIDs"
 
 var machines = []machine{
 	{name: "v2", init: "v2"},
