@@ -7,7 +7,7 @@ COMMIT   := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 TAGS     := netgo,osusergo,urfave_cli_no_docs
 LDFLAGS  := -s -w -linkmode external -extldflags -static -X rt/internal/cli.version=$(VERSION) -X rt/internal/cli.commit=$(COMMIT)
 CFLAGS   := -std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wformat=2 -Werror
-PACKAGES := gcc libc6-dev libseccomp-dev pkg-config busybox-static ca-certificates
+PACKAGES := gcc libc6-dev musl-tools libseccomp-dev pkg-config busybox-static ca-certificates
 FUZZTIME ?= 10s
 
 # tests/deps.sh puts a Go toolchain here where there is none, or one that is too old.
@@ -23,8 +23,12 @@ VM          := $(GO) run ./tests/vm
 
 .PHONY: all deps install test unit integration conformance differential test-clients engines test-vm test-vm-all sanitize lint fuzz demo bench clean
 
-all:
-	CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
+# glibc asks the processor what it can do some seventy times as it starts, each a trap in a virtual machine: a fifth of the time
+# of a short command. musl does not ask. It has no headers of the kernel's and no libseccomp of its own.
+MUSL = CC=musl-gcc CGO_CFLAGS="-O2 -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch)" CGO_LDFLAGS=-L$(CURDIR)/bin/lib
+
+all: bin/lib/libseccomp.a
+	$(MUSL) CGO_ENABLED=1 $(GO) build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "$(LDFLAGS)" -o rt .
 
 deps:
 	@tests/deps.sh $(PACKAGES)
@@ -78,6 +82,10 @@ lint: bin/staticcheck
 	$(GO) vet -tags $(TAGS) ./...
 	bin/staticcheck -tags $(TAGS) -checks inherit,-SA1019 ./... # bundles still use what the specification calls deprecated
 	@for f in nsenter/*.c; do $(CC) $(CFLAGS) -c -o /dev/null $$f || exit 1; done
+
+bin/lib/libseccomp.a:
+	mkdir -p bin/lib
+	ln -sf "$$(gcc -print-file-name=libseccomp.a)" $@
 
 bin/staticcheck:
 	GOBIN=$(CURDIR)/bin $(GO) install honnef.co/go/tools/cmd/staticcheck@v0.8.2

@@ -10,7 +10,6 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/mount.h>
-#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,10 +173,8 @@ void prepare_go(int argc, char **argv)
 	}
 	/*
 	 * Go's watchdog thread sleeps for 20 us at a time, a hundred times in a run; with slack it sleeps
-	 * for ms and leaves the processor to the stage. Its malloc is hardly used: an arena a thread costs
-	 * five system calls each.
+	 * for ms and leaves the processor to the stage.
 	 */
 	prctl(PR_SET_TIMERSLACK, 2000000);
 	pin();
-	mallopt(M_ARENA_MAX, 1);
 }

@@ -146,13 +146,26 @@ static int channel_from(const char *arg)
 	return (int)fd;
 }
 
+/* Not every C library hands a constructor its arguments. The kernel puts them right below the environment: argc, argv, NULL, environ. */
+static int arguments(char ***argv)
+{
+	int argc = 0;
+
+	for (*argv = environ - 1; (uintptr_t)(*argv)[-1] != (uintptr_t)argc; argc++)
+		(*argv)--;
+	return argc;
+}
+
 /*
  * Runs before main. `rt init FD` with a channel on FD is the stage, after one
  * more execve with "seal"; anything else goes on to Go. Not dumpable before all else: a process of a namespace we
  * join must not be able to trace us or look through our fds (CVE-2016-9962).
  */
-static void __attribute__((constructor)) enter(int argc, char **argv)
+static void __attribute__((constructor)) enter(void)
 {
+	char **argv;
+	int argc = arguments(&argv);
+
 	if (argc < 3 || strcmp(argv[1], "init") != 0) {
 		prepare_go(argc, argv);
 		return;

@@ -71,7 +71,7 @@ func (a *app) command(args []string) *cli.App {
 		Description: description,
 		Version:     version,
 		Compiled:    time.Unix(0, 0), // unset, the library stats our binary to fill it
-		Flags:       a.globals.flags(),
+		Flags:       remembering(a.globals.flags()),
 		Commands:    a.commands(args),
 		Writer:      a.out,
 		ErrWriter:   a.out,
@@ -134,6 +134,7 @@ func (a *app) commands(args []string) (made []*cli.Command) {
 		// Else the library adds a subcommand `help`, alias `h`, to each verb, and
 		// a container of that name could not be named.
 		c.HideHelpCommand = true
+		c.Flags = remembering(c.Flags)
 		made = append(made, c)
 	}
 	return made
