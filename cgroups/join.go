@@ -57,6 +57,9 @@ func besidePath(h hierarchy, now string, subs map[string]string) string {
 			return h.path + "/" + strings.Trim(sub, "/")
 		}
 	}
+	if h.root+now == h.path { // where it usually is, and no need to look
+		return h.path
+	}
 	return ownDir(h.root, now)
 }
 
