@@ -79,13 +79,15 @@ state = "DIR/state"
         BinaryName = "RT"
 `
 
+// The firewall plugin: a dockerd that ran here before has the kernel drop what is forwarded, over bridges too.
 const cniConfig = `{"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "pods0", "isGateway": true,
-	"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": []}}]}`
+	"ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/16"}]], "routes": []}}, {"type": "firewall"}]}`
 
 // startCRI runs the containerd in $PATH whose CRI knows the runtime as the handler "rt" and has a default that cannot run.
 func startCRI(t *testing.T, config string) kubelet {
 	t.Helper()
 	useBuilt(t, "cri")
+	need(t, "iptables")
 	rttest.Need(t, rttest.File(cniDir+"/bridge"))
 	dir := workDir(t, "cri")
 	must(t, os.MkdirAll("/var/lib/kubelet/seccomp", 0o755)) // in the sandbox
