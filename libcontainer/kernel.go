@@ -23,7 +23,7 @@ func checkKernel() error {
 // checkDetached: what is not attached cannot be mounted on before Linux 6.15.
 func checkDetached() error {
 	if release := kernelRelease(); !newEnough(release, 6, 15) {
-		return fmt.Errorf("linux.namespaces: has no mount namespace; without one, mounts, readonly, maskedPaths and readonlyPaths need Linux 6.15, this is %s", release)
+		return fmt.Errorf("linux.namespaces: has no mount namespace; without one, mounts, devices, readonly, maskedPaths, readonlyPaths and rootfsPropagation need Linux 6.15, this is %s", release)
 	}
 	return nil
 }

@@ -202,15 +202,18 @@ func TestBindPropagation(t *testing.T) {
 func TestMountsWithoutANamespace(t *testing.T) {
 	f := with(func(f *Facts) { f.OwnMounts = false })
 	for name, spec := range map[string]*specs.Spec{
-		"directory": {Linux: &specs.Linux{RootfsPropagation: "rshared", Devices: devicesSpec().Linux.Devices}},
-		"tree":      {Mounts: []specs.Mount{mount("proc", "proc", "/proc", "")}, Linux: &specs.Linux{MaskedPaths: []string{"/proc/keys"}}},
+		"directory":          {Hostname: "h", Linux: &specs.Linux{}},
+		"tree for shared":    {Linux: &specs.Linux{RootfsPropagation: "rshared"}},
+		"tree for devices":   devicesSpec(),
+		"tree for read-only": {Root: &specs.Root{Readonly: true}},
+		"tree for mounts":    {Mounts: []specs.Mount{mount("proc", "proc", "/proc", "")}, Linux: &specs.Linux{MaskedPaths: []string{"/proc/keys"}}},
 	} {
 		s, err := Plan(spec, f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		root := s.Build[0]
-		if root.Op != nsenter.OpRoot || root.Num[0] != 0 || (root.Feed.Kind == nsenter.Tree) != (name == "tree") {
+		if root.Op != nsenter.OpRoot || root.Num[0] != 0 || (root.Feed.Kind == nsenter.Tree) == (name == "directory") {
 			t.Errorf("%s: %s", name, root.What)
 		}
 		if name == "directory" && len(s.Build)+len(s.Seal) != 1 {

@@ -113,10 +113,11 @@ func (p *planner) build() error {
 // plain: there is nothing to mount, and no namespace to do it in.
 func (p *planner) plain() bool { return !p.facts.OwnMounts && !Mounting(p.spec) }
 
-// Mounting tells whether spec asks for any mount at all.
+// Mounting tells whether spec asks for anything that takes a root to mount on, as devices do in a user namespace.
 func Mounting(spec *specs.Spec) bool {
+	l := spec.Linux
 	return len(spec.Mounts) > 0 || spec.Root != nil && spec.Root.Readonly ||
-		spec.Linux != nil && len(spec.Linux.MaskedPaths)+len(spec.Linux.ReadonlyPaths) > 0
+		l != nil && (l.RootfsPropagation != "" || len(l.MaskedPaths)+len(l.ReadonlyPaths)+len(l.Devices) > 0)
 }
 
 func (p *planner) plainRoot() {
