@@ -1,3 +1,7 @@
+// nsenter/early.c shows Go one processor; it need not look again a moment later.
+//
+//go:debug updatemaxprocs=0
+
 // Command rt is an OCI container runtime: it takes a bundle through create,
 // start, kill and delete, as `rt --help` tells.
 package main
@@ -10,7 +14,6 @@ import (
 )
 
 func main() {
-	libcontainer.Unpin()
 	status := cli.Main(os.Args, os.Stdout, os.Stderr)
 	libcontainer.Dismiss()
 	os.Exit(status)

@@ -4,10 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"rt/cgroups/systemd"
+	"rt/internal/object"
 )
 
 // State is what a state record has to keep about a cgroup to find it again.
@@ -24,32 +22,13 @@ type State struct {
 	UserUnit bool   `json:"user_unit,omitempty"`
 }
 
-// AppendJSON appends the record as JSON, as a JSON library would write it.
-func (s State) AppendJSON(b []byte) ([]byte, error) {
-	if s.Unit != "" { // then D-Bus has taken far longer than a JSON library does
-		data, err := json.Marshal(s)
-		return append(b, data...), err
-	}
-	sep := byte('{')
-	var err error
-	field := func(name, value string) {
-		if err == nil && value != "" {
-			b = append(append(append(append(b, sep), '"'), name...), `":`...)
-			b, err = jsontext.AppendQuote(b, value)
-			sep = ','
-		}
-	}
-	field("mode", string(s.Mode))
-	field("mount", s.Mount)
-	if len(s.Paths) > 0 {
-		b = append(append(b, sep), `"paths":`...)
-		sep = '{'
-		for name, path := range s.Paths {
-			field(name, path)
-		}
-		b = append(b, '}')
-	}
-	return append(b, '}'), err
+// Write fills the object that the record is kept as.
+func (s State) Write(w *object.Writer) {
+	w.Text("mode", string(s.Mode))
+	w.Text("mount", s.Mount)
+	w.Texts("paths", s.Paths)
+	w.Text("unit", s.Unit)
+	w.Bool("user_unit", s.UserUnit)
 }
 
 const unifiedKey = "unified"

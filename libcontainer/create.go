@@ -59,9 +59,6 @@ func (s *Store) Create(spec *specs.Spec, o CreateOptions) (*Container, error) {
 	return b.Container, nil
 }
 
-// Unpin is the first thing that a program linking this package does in main.
-func Unpin() { nsenter.Unpin() }
-
 // Dismiss ends what was started in advance for a container that was never made.
 // A program that links this package calls it before it exits.
 func Dismiss() { nsenter.Dismiss() }

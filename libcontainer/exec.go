@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/internal/object"
 	"rt/libcontainer/seccomp"
 	"rt/nsenter"
 )
@@ -98,6 +99,18 @@ type guestDefaults struct {
 	Personality     *specs.LinuxPersonality  `json:"personality,omitempty"`
 	MemoryPolicy    *specs.LinuxMemoryPolicy `json:"memory_policy,omitempty"`
 	NoNewKeyring    bool                     `json:"no_new_keyring,omitzero"`
+}
+
+func (d *guestDefaults) write(w *object.Writer) {
+	w.Text("apparmor", d.ApparmorProfile)
+	w.Text("selinux", d.SelinuxLabel)
+	object.Other(w, "oom_score_adj", d.OOMScoreAdj)
+	object.Other(w, "scheduler", d.Scheduler)
+	object.Other(w, "io_priority", d.IOPriority)
+	object.Other(w, "exec_cpu_affinity", d.ExecCPUAffinity)
+	object.Other(w, "personality", d.Personality)
+	object.Other(w, "memory_policy", d.MemoryPolicy)
+	w.Bool("no_new_keyring", d.NoNewKeyring)
 }
 
 func defaultsForGuests(spec *specs.Spec, o CreateOptions) (d guestDefaults) {

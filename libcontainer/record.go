@@ -6,14 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sys/unix"
 
 	"rt/cgroups"
+	"rt/internal/object"
 	"rt/internal/sys"
 	"rt/libcontainer/intelrdt"
 	"rt/nsenter"
@@ -49,34 +47,41 @@ type record struct {
 	Late        []lateStep        `json:"late_steps,omitempty"` // to word what fails after start
 }
 
-// announce writes the first record, before anything else happens. It is in the
-// way of everything, so it is small and written by hand: what a JSON library
-// learns about a type at its first use takes as long as some mounts.
+// announce writes the first record, before anything else happens: enough to undo the making.
 func (e *entry) announce(r *record) error {
-	if r.IntelRdt != nil { // one more thing to undo, and rare
-		return e.writeFile(creatingName, r)
-	}
-	data, err := r.appendFirst(nil)
-	if err != nil {
-		return fmt.Errorf("encode the record of %q: %w", e.id, err)
-	}
-	return e.writeBytes(creatingName, data)
+	return e.writeFile(creatingName, &record{Version: r.Version, OCIVersion: r.OCIVersion, ID: r.ID, Bundle: r.Bundle, Rootfs: r.Rootfs,
+		Created: r.Created, Cgroup: r.Cgroup, IntelRdt: r.IntelRdt})
 }
 
-// appendFirst is the JSON of what is known before the making: enough to undo it.
-func (r *record) appendFirst(b []byte) ([]byte, error) {
-	b = append(b, `{"version":`...)
-	b = strconv.AppendInt(b, int64(r.Version), 10)
-	for _, f := range [...][2]string{{"ociVersion", r.OCIVersion}, {"id", r.ID}, {"bundle", r.Bundle}, {"rootfs", r.Rootfs},
-		{"created", r.Created}} {
-		b = append(append(append(b, `,"`...), f[0]...), `":`...)
-		var err error
-		if b, err = jsontext.AppendQuote(b, f[1]); err != nil {
-			return nil, err
-		}
-	}
-	state, err := r.Cgroup.AppendJSON(append(b, `,"cgroup":`...))
-	return append(state, '}'), err
+// write fills the object that a record is kept as. Only what is rare is left to the JSON library.
+func (r *record) write(w *object.Writer) {
+	w.Number("version", uint64(r.Version))
+	w.Text("ociVersion", r.OCIVersion)
+	w.Text("id", r.ID)
+	w.Text("bundle", r.Bundle)
+	w.Text("rootfs", r.Rootfs)
+	w.Text("created", r.Created)
+	w.Number("init_process_pid", uint64(r.Pid))
+	w.Number("init_process_start", r.StartTime)
+	w.Bool("own_pid_namespace", r.OwnPidNS)
+	w.Object("cgroup", r.Cgroup.Write)
+	w.Texts("cgroup_paths", r.CgroupPaths)
+	w.Texts("annotations", r.Annotations)
+	object.Other(w, "hooks", r.Hooks)
+	w.Bool("seccomp", r.Filtered)
+	object.Other(w, "seccomp_listener", r.Listener)
+	object.Other(w, "intel_rdt", r.IntelRdt)
+	w.Object("exec", r.Guests.write)
+	object.Other(w, "cpu_shares", r.CPUShares)
+	w.Number("first_late_step", uint64(r.FirstLate))
+	w.Objects("late_steps", len(r.Late), func(w *object.Writer, i int) { r.Late[i].write(w) })
+}
+
+func (l *lateStep) write(w *object.Writer) {
+	w.Number("op", uint64(l.Op))
+	w.Text("from", l.From)
+	w.Text("what", l.What)
+	w.Text("name", l.Name)
 }
 
 // settle says that the making is done: only now does the container count as created.
@@ -102,7 +107,7 @@ func (e *entry) write(r *record) error {
 }
 
 func (e *entry) writeFile(name string, r *record) error {
-	data, err := json.Marshal(r)
+	data, err := object.Marshal(r.write)
 	if err != nil {
 		return fmt.Errorf("encode the record of %q: %w", e.id, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"rt/cgroups"
+	"rt/libcontainer/intelrdt"
 	"rt/nsenter"
 )
 
@@ -48,7 +50,23 @@ func aRecord(id string) *record {
 	return &record{Version: recordVersion, OCIVersion: "1.2.0", ID: id, Bundle: `/b "é"\`, Rootfs: "/b/r", Created: "2026-01-02T03:04:05.000000006Z",
 		Pid: 77, StartTime: 1 << 60, OwnPidNS: true, Cgroup: onHybrid, CgroupPaths: onHybrid.Paths, Annotations: map[string]string{"a": "1", "": "é"},
 		Hooks: saveHooks(&specs.Hooks{Poststop: []specs.Hook{{Path: "/h", Args: []string{"h"}, Env: []string{"A=1"}, Timeout: ptr(3)}, {Path: "/e", Env: []string{}}, {Path: "/n"}}}), Filtered: true,
-		Listener: &listener{Path: "/s", Metadata: "m"}, FirstLate: 9, Late: []lateStep{{Op: nsenter.OpExec, From: "process.args", What: "execute sh", Name: "sh"}}}
+		Listener: &listener{Path: "/s", Metadata: "m"}, IntelRdt: &intelrdt.Group{Mount: "/m", Dir: "/m/c", Own: true, Monitor: "/m/c/mon"}, CPUShares: ptr(uint64(5)),
+		Guests: guestDefaults{ApparmorProfile: "a", SelinuxLabel: "s", OOMScoreAdj: ptr(-5), Scheduler: &specs.Scheduler{Policy: specs.SchedBatch, Nice: -3},
+			IOPriority: &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: 3}, ExecCPUAffinity: &specs.CPUAffinity{Final: "0"},
+			Personality: &specs.LinuxPersonality{Domain: specs.PerLinux32}, MemoryPolicy: &specs.LinuxMemoryPolicy{Mode: specs.MpolLocal}, NoNewKeyring: true},
+		FirstLate: 9, Late: []lateStep{{Op: nsenter.OpExec, From: "process.args", What: "execute sh", Name: "sh"}}}
+}
+
+// A field that is new is written, too: the record names its fields one by one.
+func TestRecordIsWhole(t *testing.T) {
+	r := aRecord("c")
+	for name, v := range map[string]reflect.Value{"record": reflect.ValueOf(*r), "record.Guests": reflect.ValueOf(r.Guests), "record.Late[0]": reflect.ValueOf(r.Late[0])} {
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); v.Field(i).IsZero() && f.Tag.Get("json") != "-" {
+				t.Errorf("aRecord has nothing in %s.%s, so no test sees whether it is kept", name, f.Name)
+			}
+		}
+	}
 }
 
 func TestRecordRoundTrip(t *testing.T) {
@@ -64,7 +82,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 	// Enough to undo the making.
 	same(t, "announced", s, &record{Version: recordVersion, OCIVersion: want.OCIVersion, ID: want.ID, Bundle: want.Bundle, Rootfs: want.Rootfs,
-		Created: want.Created, Creating: true, Cgroup: want.Cgroup})
+		Created: want.Created, Creating: true, Cgroup: want.Cgroup, IntelRdt: want.IntelRdt})
 	if err := e.write(want); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -89,7 +90,7 @@ int exec_sealed(int channel, const char *hint)
 	return (int)syscall(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
 }
 
-/* Our fds must not take the places of missing stdio. */
+/* Our fds must not take the places of missing stdio; Go would fill them too, but not without files. */
 static void fill_stdio(void)
 {
 	for (int fd = 0; fd < 3; fd++)
@@ -114,7 +115,6 @@ static void fork_stage(const char *hint)
 {
 	int pair[2], channel;
 
-	fill_stdio();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return;
 	early_pid = fork();
@@ -135,15 +135,15 @@ static void fork_stage(const char *hint)
 }
 
 static cpu_set_t callers_cpus;
-static int pinned;
+static struct rlimit callers_files;
+static int processors_hidden, files_hidden;
 
 /*
  * Go starts as many threads as it sees processors, and has them look for work
  * that rt, which mostly waits for the kernel, does not have; their coming and
  * going costs a fifth of a run. Shown one processor, it starts two or three.
- * unpin gives the process its processors back as soon as Go has counted.
  */
-static void pin(void)
+static void show_one_processor(void)
 {
 	cpu_set_t one;
 	int cpu = sched_getcpu();
@@ -152,17 +152,37 @@ static void pin(void)
 		return;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	pinned = sched_setaffinity(0, sizeof(one), &one) == 0;
+	processors_hidden = sched_setaffinity(0, sizeof(one), &one) == 0;
 }
 
-int unpin(void)
+/*
+ * Go counts processors by its cgroup's quota, too, for which it reads the whole
+ * mount table: a tenth of `rt state`, and more the more containers there are.
+ * A process that may open no file is in no cgroup that Go could find.
+ */
+static void show_no_files(void)
 {
-	return pinned ? sched_setaffinity(getpid(), sizeof(callers_cpus), &callers_cpus) : 0;
+	struct rlimit none;
+
+	if (getrlimit(RLIMIT_NOFILE, &callers_files) < 0)
+		return;
+	none = callers_files;
+	none.rlim_cur = 0;
+	files_hidden = setrlimit(RLIMIT_NOFILE, &none) == 0;
+}
+
+int give_back(void)
+{
+	int cpus = processors_hidden ? sched_setaffinity(getpid(), sizeof(callers_cpus), &callers_cpus) : 0;
+	int files = files_hidden ? setrlimit(RLIMIT_NOFILE, &callers_files) : 0;
+
+	return cpus | files;
 }
 
 /* A wrong guess, such as a container called "run", costs a process that ends with us. */
 void prepare_go(int argc, char **argv)
 {
+	fill_stdio();
 	for (int i = 1; i < argc; i++) {
 		int make = !strcmp(argv[i], "create") || !strcmp(argv[i], "run");
 
@@ -176,5 +196,6 @@ void prepare_go(int argc, char **argv)
 	 * for ms and leaves the processor to the stage.
 	 */
 	prctl(PR_SET_TIMERSLACK, 2000000);
-	pin();
+	show_one_processor();
+	show_no_files();
 }

@@ -106,7 +106,7 @@ int op_syscall(const struct step *s);
 /* early.c */
 extern int early_channel, early_pid;
 void prepare_go(int argc, char **argv);
-int unpin(void);
+int give_back(void);
 int exec_sealed(int channel, const char *hint);
 
 /* mount.c */

@@ -28,10 +28,16 @@ func Start() (*Stage, error) {
 	return start([]string{"seal"}, nil)
 }
 
-// Unpin undoes, for the process's first thread, what let Go start with one
-// processor only (early.c). What rt starts takes its affinity from there
-// (sys.AsCaller).
-func Unpin() { C.unpin() }
+// init gives back what was hidden from Go while it started (early.c). The processors go to the process's first
+// thread, and what rt starts takes its affinity from there (sys.AsCaller). Package syscall has remembered a limit
+// of no files, to give it to our children: it forgets that when it sets another.
+func init() {
+	C.give_back()
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil {
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
+	}
+}
 
 // Hold starts a process that does nothing but keep the namespaces that attr
 // makes; it ends with its channel. It is not sealed: nobody but us sees it.

@@ -114,6 +114,7 @@ static int copy(const char *from, const char *to)
 
 int main(int argc, char **argv, char **env)
 {
+	give_back();	/* the constructor takes us for Go */
 	if (argc == 4 && !strcmp(argv[1], "copyup"))
 		return copy(argv[2], argv[3]);
 	if (argc == 2 && !strcmp(argv[1], "decode"))

@@ -85,7 +85,7 @@ func arrows(pkg string) []string {
 	case pkg == "rt/internal/cli":
 		return []string{"rt/specconv", "rt/libcontainer", "rt/cgroups", "rt/internal/sys"}
 	case pkg == "rt/libcontainer":
-		return []string{"rt/specconv", "rt/rootfs", "rt/cgroups", "rt/nsenter", "rt/internal/sys"}
+		return []string{"rt/specconv", "rt/rootfs", "rt/cgroups", "rt/nsenter", "rt/internal/object", "rt/internal/sys"}
 	case pkg == "rt/specconv":
 		return []string{"rt/rootfs", "rt/internal/sys"} // the table of mount options
 	case pkg == "rt/rootfs":
@@ -93,7 +93,7 @@ func arrows(pkg string) []string {
 	case strings.HasPrefix(pkg, "rt/libcontainer/"):
 		return []string{"rt/nsenter", "rt/internal/sys"} // the signal pipe; never the container's life
 	case pkg == "rt/nsenter", pkg == "rt/cgroups", strings.HasPrefix(pkg, "rt/cgroups/"):
-		return []string{"rt/internal/sys"}
+		return []string{"rt/internal/object", "rt/internal/sys"}
 	}
 	return nil
 }
@@ -208,11 +208,11 @@ func wellKnown(name string) bool {
 	return slices.Contains([]string{"Error", "Unwrap", "Is", "String", "MarshalJSON", "UnmarshalJSON", "Close", "Write", "Read", "Len", "Less", "Swap"}, name)
 }
 
-// Start-up is a hot path of microseconds: nothing runs before main.
+// Start-up is a hot path of microseconds: nothing runs before main, but for the end of what the constructor of nsenter began.
 func TestNothingRunsAtStartUp(t *testing.T) {
 	for _, s := range product(t) {
 		for _, d := range s.file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" && s.pkg != "rt/nsenter" {
 				t.Errorf("%s: func init", s.set.Position(f.Pos()))
 			}
 			if v, ok := d.(*ast.GenDecl); ok && v.Tok == token.VAR {
