@@ -17,9 +17,10 @@ const commonVersion = "1.0.2"
 
 // bundles are the directories that one runtime is started in.
 type bundles struct {
-	spec   string // as `spec` writes it, running true
-	sleep  string // the same, running sleep
-	docker string // as Docker wrote it, running true
+	spec        string // as `spec` writes it, running true
+	sleep       string // the same, running sleep
+	docker      string // as Docker wrote it, running true
+	dockerSleep string // the same, running sleep
 }
 
 // makeBundles writes each runtime's bundles below dir. They differ only in the name
@@ -50,7 +51,10 @@ func makeBundles(dir, dockerConfig string, peers []peer) error {
 			path *string
 			spec *specs.Spec
 			args []string
-		}{{&b.spec, plain, []string{"true"}}, {&b.sleep, plain, []string{"sleep", "1000"}}, {&b.docker, docker, []string{"true"}}} {
+		}{
+			{&b.spec, plain, []string{"true"}}, {&b.sleep, plain, []string{"sleep", "1000"}},
+			{&b.docker, docker, []string{"true"}}, {&b.dockerSleep, docker, []string{"sleep", "1000"}},
+		} {
 			w.spec.Version = commonVersion
 			w.spec.Root.Path = filepath.Join(dir, "rootfs")
 			w.spec.Linux.CgroupsPath = cgroupParent + "/" + peers[i].name

@@ -50,6 +50,7 @@ func hyperfine(j job, runs int) ([]float64, error) {
 	if j.prepare != "" {
 		args = append(args, "--prepare", j.prepare)
 	}
+	settle()
 	msg, err := exec.Command("hyperfine", append(args, j.command)...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("hyperfine %q: %w: %s", j.command, err, strings.TrimSpace(string(msg)))

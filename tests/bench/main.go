@@ -50,7 +50,7 @@ func bench(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	peers, err := findPeers(o, dir)
+	peers, err := findPeers(o)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,14 @@ func measures(o options) []measure {
 			return timedInside(ps, o.runs, row{what: "`exec true`", max: map[string]float64{"crun": 0.70, "runc": 0.25}}, "exec", "true")
 		}},
 		{"delete -f of a stopped container", forcedDelete(o.runs / 2)},
-		{"run -d, several at once", parallel},
+		{"run -d, several at once", func(ps []peer) ([]row, error) {
+			return parallel(ps, row{what: "`run -d` of the `spec` bundle", max: map[string]float64{"crun": 0.67}},
+				func(b bundles) string { return b.sleep })
+		}},
+		{"run -d of Docker's config, several at once", func(ps []peer) ([]row, error) {
+			return parallel(ps, row{what: "`run -d` of Docker's config", max: map[string]float64{"crun": 0.67}},
+				func(b bundles) string { return b.dockerSleep })
+		}},
 		{"the same commands among 1,000 containers", func(ps []peer) ([]row, error) { return scale(ps, o.runs/2) }},
 		{"size of the binary", binarySize},
 		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 0) }},

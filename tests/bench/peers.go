@@ -18,13 +18,19 @@ type peer struct {
 	bundles bundles
 }
 
+// stateDir has the runtimes' state directories on a tmpfs, as a machine's /run is; enclose has mounted it for this program alone.
+const stateDir = "/run/rt-bench"
+
 // findPeers checks that every runtime asked for is there and answers.
-func findPeers(o options, dir string) ([]peer, error) {
+func findPeers(o options) ([]peer, error) {
 	paths := map[string]string{"rt": o.rt, "crun": o.crun, "runc": o.runc}
 	var peers []peer
 	for name := range strings.SplitSeq(o.peers, ",") {
 		path, err := filepath.Abs(paths[name])
 		if err != nil {
+			return nil, err
+		}
+		if err := evict(path); err != nil {
 			return nil, err
 		}
 		out, err := exec.Command(path, "--version").Output()
@@ -33,7 +39,7 @@ func findPeers(o options, dir string) ([]peer, error) {
 		}
 		first, _, _ := strings.Cut(string(out), "\n")
 		fields := strings.Fields(first)
-		peers = append(peers, peer{name: name, path: path, root: filepath.Join(dir, "state-"+name), version: fields[len(fields)-1]})
+		peers = append(peers, peer{name: name, path: path, root: filepath.Join(stateDir, name), version: fields[len(fields)-1]})
 	}
 	return peers, nil
 }

@@ -56,7 +56,9 @@ taking turns in %d rounds. All of them get the same config.json: a static busybo
 time namespace, because Debian's crun knows neither more. "Docker's config" is one that Docker wrote, with its
 seccomp profile, capabilities, device rules and masks. "Cold" removes the runtime's state directory, and the compiled
 filter cached in it, before each run; a runtime that keeps no such cache compiles it in both rows. "create + start + delete -f" is
-three commands on a running sleep, one after the other from a busybox shell. A memory limit counts only when %d runs
+three commands on a running sleep, one after the other from a busybox shell. State directories are on a tmpfs, as /run is; the
+binaries are read into the page cache by the kernel, as after a reboot, and not as a linker left them there; nothing is timed
+before the processors idle, for the kernel tears down after a container is deleted. A memory limit counts only when %d runs
 in a row succeed under it. Memory of the waiting process is from /proc/PID/smaps_rollup.
 `
 

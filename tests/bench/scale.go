@@ -87,14 +87,15 @@ func medianAmong(p peer, line string, runs int) (float64, error) {
 
 // crowd is a number of running containers of one runtime.
 type crowd struct {
-	peer peer
-	dir  string
-	ids  []string
+	peer   peer
+	bundle string // what each of them is started from, but for its cgroup
+	dir    string
+	ids    []string
 }
 
 // gather makes n containers. What it made is in the crowd even if it fails.
 func gather(p peer, name string, n int) (*crowd, error) {
-	c := &crowd{peer: p}
+	c := &crowd{peer: p, bundle: p.bundles.sleep}
 	if err := c.writeBundles(name, n); err != nil {
 		return c, err
 	}
@@ -108,11 +109,11 @@ func (c *crowd) run() error {
 
 // writeBundles: a bundle each, since each has a cgroup of its own.
 func (c *crowd) writeBundles(name string, n int) (err error) {
-	spec, err := readConfig(filepath.Join(c.peer.bundles.sleep, "config.json"))
+	spec, err := readConfig(filepath.Join(c.bundle, "config.json"))
 	if err != nil {
 		return err
 	}
-	if c.dir, err = os.MkdirTemp(filepath.Dir(c.peer.bundles.sleep), "crowd-"); err != nil {
+	if c.dir, err = os.MkdirTemp(filepath.Dir(c.bundle), "crowd-"); err != nil {
 		return err
 	}
 	parent := spec.Linux.CgroupsPath
@@ -159,18 +160,19 @@ func startTime(c *crowd) (time.Duration, error) {
 	if err := c.writeBundles("parallel", atOnce*batch); err != nil {
 		return 0, err
 	}
+	settle()
 	start := time.Now()
 	err := c.run()
 	return time.Since(start), err
 }
 
 // parallel times containers that are started atOnce at a time, in turns of the runtimes: the wall time divided by their number.
-func parallel(peers []peer) ([]row, error) {
-	r := row{what: fmt.Sprintf("`run -d`, %d at once, time per container", atOnce), unit: "ms", got: map[string]value{}, max: map[string]float64{"crun": 0.67}}
+func parallel(peers []peer, r row, bundle func(bundles) string) ([]row, error) {
+	r.what, r.unit, r.got = fmt.Sprintf("%s, %d at once, time per container", r.what, atOnce), "ms", map[string]value{}
 	times := map[string][]float64{}
 	for range rounds {
 		for _, p := range peers {
-			took, err := startTime(&crowd{peer: p})
+			took, err := startTime(&crowd{peer: p, bundle: bundle(p.bundles)})
 			if err != nil {
 				return nil, err
 			}
