@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rt/internal/sys"
 )
 
 // host is what a plan depends on beyond the config and the options. It is read
@@ -22,15 +24,9 @@ type host struct {
 func probeHost() host {
 	h := host{lastCap: lastCapability(), caps: ownCapabilities(), keyring: hasKeyrings()}
 	h.kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
-	h.userNS = inUserNamespace()
+	h.userNS = sys.InUserNamespace()
 	h.noTrees = !mayOpenTrees(h.userNS)
 	return h
-}
-
-// inUserNamespace compares with the inode number that the kernel gives the initial one (PROC_USER_INIT_INO).
-func inUserNamespace() bool {
-	var st unix.Stat_t
-	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino != 0xEFFFFFFD
 }
 
 // lastCapability is the highest capability that the kernel knows. To ask for the

@@ -59,6 +59,8 @@ func (a *app) dispatch(args []string) error {
 		return errors.New("init is rt's own entry into a container, not a command")
 	}
 	cli.VersionPrinter = func(*cli.Context) { printVersion(a.out) }
+	own := knowing([]cli.Flag{cli.HelpFlag, cli.VersionFlag})
+	cli.HelpFlag, cli.VersionFlag = own[0], own[1]
 	app := a.command(args[1:])
 	return app.Run(flagsFirst(app, args))
 }
@@ -71,7 +73,7 @@ func (a *app) command(args []string) *cli.App {
 		Description: description,
 		Version:     version,
 		Compiled:    time.Unix(0, 0), // unset, the library stats our binary to fill it
-		Flags:       remembering(a.globals.flags()),
+		Flags:       knowing(a.globals.flags()),
 		Commands:    a.commands(args),
 		Writer:      a.out,
 		ErrWriter:   a.out,
@@ -134,7 +136,7 @@ func (a *app) commands(args []string) (made []*cli.Command) {
 		// Else the library adds a subcommand `help`, alias `h`, to each verb, and
 		// a container of that name could not be named.
 		c.HideHelpCommand = true
-		c.Flags = remembering(c.Flags)
+		c.Flags = knowing(c.Flags)
 		made = append(made, c)
 	}
 	return made

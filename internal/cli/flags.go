@@ -4,7 +4,8 @@ import "github.com/urfave/cli/v2"
 
 // The library's flags find their names by a regular expression each time they
 // are asked, and looking at each of a verb's flags for each other one, it asks
-// hundreds of times: a twentieth of an exec. These remember.
+// hundreds of times: a twentieth of an exec. These know them: what the expression
+// looks for, a comma or space in a name, none of ours has.
 type (
 	boolFlag struct {
 		*cli.BoolFlag
@@ -34,22 +35,23 @@ func (f *intFlag) Names() []string      { return f.names }
 func (f *sliceFlag) Names() []string    { return f.names }
 func (f *stringFlag) Names() []string   { return f.names }
 
-// remembering gives the same flags, such that they remember their names.
-func remembering(flags []cli.Flag) []cli.Flag {
+// knowing gives the same flags, such that they know their names.
+func knowing(flags []cli.Flag) []cli.Flag {
 	for i, f := range flags {
-		names := f.Names()
 		switch f := f.(type) {
 		case *cli.BoolFlag:
-			flags[i] = &boolFlag{f, names}
+			flags[i] = &boolFlag{f, names(f.Name, f.Aliases)}
 		case *cli.DurationFlag:
-			flags[i] = &durationFlag{f, names}
+			flags[i] = &durationFlag{f, names(f.Name, f.Aliases)}
 		case *cli.IntFlag:
-			flags[i] = &intFlag{f, names}
+			flags[i] = &intFlag{f, names(f.Name, f.Aliases)}
 		case *cli.StringSliceFlag:
-			flags[i] = &sliceFlag{f, names}
+			flags[i] = &sliceFlag{f, names(f.Name, f.Aliases)}
 		case *cli.StringFlag:
-			flags[i] = &stringFlag{f, names}
+			flags[i] = &stringFlag{f, names(f.Name, f.Aliases)}
 		}
 	}
 	return flags
 }
+
+func names(name string, aliases []string) []string { return append([]string{name}, aliases...) }

@@ -8,7 +8,8 @@ import (
 	"strconv"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
+
+	"rt/internal/sys"
 )
 
 const systemRoot = "/run/rt"
@@ -81,7 +82,7 @@ func defaultRoot() (dir string, xdg bool) {
 	if run == "" || !filepath.IsAbs(run) {
 		return systemRoot, false
 	}
-	if os.Geteuid() == 0 && (os.Getenv("USER") == "root" || !inUserNamespace()) {
+	if os.Geteuid() == 0 && (os.Getenv("USER") == "root" || !sys.InUserNamespace()) {
 		return systemRoot, false
 	}
 	return filepath.Join(run, "rt"), true
@@ -128,15 +129,5 @@ func (g *globals) isRootless() bool {
 	if b, err := strconv.ParseBool(g.rootless); err == nil {
 		return b
 	}
-	return os.Geteuid() != 0 || inUserNamespace()
-}
-
-// initialUserNS is the inode number of the first user namespace on every
-// kernel: PROC_USER_INIT_INO of include/linux/proc_ns.h.
-const initialUserNS = 0xEFFFFFFD
-
-// inUserNamespace is false when /proc cannot tell.
-func inUserNamespace() bool {
-	var st unix.Stat_t
-	return unix.Stat("/proc/self/ns/user", &st) == nil && st.Ino != initialUserNS
+	return os.Geteuid() != 0 || sys.InUserNamespace()
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"rt/internal/sys"
 )
 
 func TestRootIsMadeAbsolute(t *testing.T) {
@@ -38,7 +40,7 @@ func TestManager(t *testing.T) {
 }
 
 func TestRootless(t *testing.T) {
-	auto := os.Geteuid() != 0 || inUserNamespace()
+	auto := os.Geteuid() != 0 || sys.InUserNamespace()
 	for value, want := range map[string]bool{"true": true, "1": true, "false": false, "auto": auto} {
 		g := globals{rootless: value}
 		if got := g.isRootless(); got != want {
