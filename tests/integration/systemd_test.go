@@ -18,7 +18,6 @@ import (
 // scoped is a bundle whose cgroup is a scope of systemd's; unit and cgroup are the scope's name and path.
 func scoped(t *testing.T) (b *rttest.Bundle, unit, cgroup string) {
 	t.Helper()
-	rttest.NeedSystemd(t)
 	b = rttest.New(t)
 	b.Flags = []string{"--systemd-cgroup"}
 	b.Spec.Linux.CgroupsPath = "rttest-a.slice:rt:" + b.ID
@@ -38,7 +37,6 @@ func stateThere(t *testing.T, s *rttest.Systemd, b *rttest.Bundle) (state rttest
 // A container's life in a scope, by the manager's own socket and by the message bus.
 func TestSystemdLifecycle(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	for _, way := range []string{"own socket", "bus"} {
 		if way == "bus" {
@@ -86,7 +84,6 @@ func TestSystemdLifecycle(t *testing.T) {
 // In the foreground: the status comes back and nothing stays. Sub-cgroups and processes left behind go with it.
 func TestSystemdRun(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, cgroup := scoped(t)
 	b.Drop(specs.PIDNamespace)
@@ -107,7 +104,6 @@ func TestSystemdRun(t *testing.T) {
 // systemd reads its units again: devices stay as they were, allowed and refused. Not parallel: one that starts anew
 // hangs up on whoever else talks to it.
 func TestSystemdDaemonReload(t *testing.T) {
-	rttest.NeedSystemd(t)
 	rttest.Need(t, rttest.File("/dev/fuse"), rttest.File("/dev/autofs")) // which any root may open, but for device rules
 	s := rttest.StartSystemd(t)
 	b, unit, cgroup := scoped(t)
@@ -143,7 +139,6 @@ func TestSystemdDaemonReload(t *testing.T) {
 // A create that is killed leaves nothing that delete --force does not remove.
 func TestSystemdKilledCreate(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, cgroup := scoped(t)
 	mark := filepath.Join(b.Dir, "mark")
@@ -168,7 +163,6 @@ func TestSystemdKilledCreate(t *testing.T) {
 // A unit that has failed is forgotten: by delete, and by create when one of its name is in the way.
 func TestSystemdResetFailed(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, cgroup := scoped(t)
 	b.Args("sleep", "1000")
@@ -202,7 +196,6 @@ func TestSystemdResetFailed(t *testing.T) {
 // What cannot be is an error that names the field, and leaves nothing.
 func TestSystemdErrors(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	for name, test := range map[string]struct {
 		edit  func(*specs.Spec)
@@ -235,7 +228,6 @@ func TestSystemdErrors(t *testing.T) {
 // A unit in use is nobody else's.
 func TestSystemdUnitInUse(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, cgroup := scoped(t)
 	b.Args("sleep", "1000")
@@ -254,7 +246,6 @@ func TestSystemdUnitInUse(t *testing.T) {
 // Without a path there are defaults; a name that ends in .slice is a slice.
 func TestSystemdNames(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, _ := scoped(t)
 	slice := "rttest" + strconv.Itoa(os.Getpid()) + ".slice"
@@ -276,7 +267,6 @@ func TestSystemdNames(t *testing.T) {
 // Limits are the unit's properties and in the cgroup's files, before and after systemd reads its units again.
 func TestSystemdLimits(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	for _, controller := range []string{"memory", "pids", "cpu"} {
 		rttest.Need(t, rttest.Controller(controller))
 	}
@@ -331,7 +321,6 @@ func TestSystemdLimits(t *testing.T) {
 // can still be deleted.
 func TestSystemdDeaf(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, _, cgroup := scoped(t)
 	b.Args("sleep", "1000")
@@ -376,7 +365,6 @@ func TestSystemdUnreachable(t *testing.T) {
 // process comes from outside of that manager's cgroup: it asks the system's manager to move it, by the message bus.
 func TestSystemdUser(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	s := rttest.StartSystemd(t)
 	b, unit, _ := scoped(t)
 	// A user may mount a procfs only where the one outside is whole, and here /proc/sys is read-only.
@@ -407,7 +395,6 @@ func TestSystemdUser(t *testing.T) {
 // user's ranges, and exec enters the scope from outside of it, which takes the manager as well.
 func TestSystemdRootless(t *testing.T) {
 	t.Parallel()
-	rttest.NeedSystemd(t)
 	rttest.Need(t, rttest.CgroupV2, rttest.UnifiedController("memory"), rttest.Command("newuidmap"))
 	s := rttest.StartSystemd(t)
 	id, err := strconv.Atoi(s.UserID())

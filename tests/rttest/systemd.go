@@ -26,8 +26,8 @@ type Systemd struct {
 	user   string   // an ordinary user's id
 }
 
-// NeedSystemd is what a test with a [Systemd] wants of the machine.
-func NeedSystemd(t testing.TB) {
+// needSystemd is what a test with a [Systemd] wants of the machine.
+func needSystemd(t testing.TB) {
 	t.Helper()
 	if onMachine() {
 		return
@@ -73,7 +73,7 @@ var systemdUnits = map[string]string{
 // StartSystemd finds the machine's systemd, or boots one and ends it with the test.
 func StartSystemd(t testing.TB) *Systemd {
 	t.Helper()
-	NeedSystemd(t)
+	needSystemd(t)
 	mount, _ := controllerMount("")
 	if named, ok := controllerMount("name=systemd"); onMachine() {
 		if ok {
