@@ -70,9 +70,25 @@ static int complete(char path[PATH_MAX], size_t name, size_t end, mode_t type)
 	return 1;
 }
 
+/* As a rule, all that is missing is the last component. */
+static int complete_last(char path[PATH_MAX], mode_t type)
+{
+	size_t end = strlen(path), name;
+
+	while (end > 0 && path[end - 1] == '/')
+		end--;
+	for (name = end; name > 0 && path[name - 1] != '/';)
+		name--;
+	return complete(path, name, end, type);
+}
+
 /* Makes the first part of path that is missing: 0 made, 1 path was rewritten along a dangling link, -1 errno. */
 static int make_first_missing(char path[PATH_MAX], mode_t type)
 {
+	int made = complete_last(path, type);
+
+	if (made >= 0 || errno != ENOENT)
+		return made;
 	for (size_t at = 0; path[at];) {
 		size_t name = at + strspn(path + at, "/"), end = name + strcspn(path + name, "/");
 		char saved = path[end];
