@@ -102,10 +102,10 @@ func TestEventsStats(t *testing.T) {
 		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(96 << 20))},
 		CPU:    &specs.LinuxCPU{Quota: ptr(int64(10000)), Period: ptr(uint64(100000)), Cpus: "0", Mems: "0"},
 		Pids:   &specs.LinuxPids{Limit: ptr(int64(33))},
-	}).Sh("sleep 1000 & while :; do :; done")
+	}).Sh("sleep 1000 & echo both; while :; do :; done")
 	b.RunDetached().OK()
-	rttest.Eventually(t, "the quota is used up", func() bool {
-		return strings.Contains(cgroupFile(t, b, hierarchyOf("cpu"), "cpu.stat"), "nr_throttled 2")
+	rttest.Eventually(t, "two processes use the quota up", func() bool {
+		return b.Output() == "both\n" && strings.Contains(cgroupFile(t, b, hierarchyOf("cpu"), "cpu.stat"), "nr_throttled 2")
 	})
 	e := oneSample(t, b)
 	d := &e.Data
