@@ -119,14 +119,9 @@ func measures(o options) []measure {
 			return timedInside(ps, o.runs, row{what: "`exec true`", max: map[string]float64{"crun": 0.70, "runc": 0.25}}, "exec", "true")
 		}},
 		{"delete -f of a stopped container", forcedDelete(o.runs / 2)},
-		{"run -d, several at once", func(ps []peer) ([]row, error) {
-			return parallel(ps, row{what: "`run -d` of the `spec` bundle", max: map[string]float64{"crun": 0.67}},
-				func(b bundles) string { return b.sleep })
-		}},
-		{"run -d of Docker's config, several at once", func(ps []peer) ([]row, error) {
-			return parallel(ps, row{what: "`run -d` of Docker's config", max: map[string]float64{"crun": 0.67}},
-				func(b bundles) string { return b.dockerSleep })
-		}},
+		{"run -d, several at once", parallel("`run -d` of the `spec` bundle", func(b bundles) string { return b.sleep }, nil, runDetached)},
+		{"run -d of Docker's config, several at once", parallel("`run -d` of Docker's config", func(b bundles) string { return b.dockerSleep }, nil, runDetached)},
+		{"start, several at once", parallel("`start`", func(b bundles) string { return b.sleep }, create, start)},
 		{"the same commands among 1,000 containers", func(ps []peer) ([]row, error) { return scale(ps, o.runs/2) }},
 		{"size of the binary", binarySize},
 		{"smallest memory limit", func(ps []peer) ([]row, error) { return smallestMemory(ps, o.tries, 0) }},

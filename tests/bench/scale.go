@@ -104,7 +104,7 @@ func gather(p peer, name string, n int) (*crowd, error) {
 
 // run starts them all, atOnce at a time.
 func (c *crowd) run() error {
-	return c.sideBySide(func(id string) error { return c.peer.must("run", "-d", "-b", filepath.Join(c.dir, id), id) })
+	return c.sideBySide(func(id string) error { return c.peer.must(runDetached(c, id)...) })
 }
 
 // writeBundles: a bundle each, since each has a cgroup of its own.
@@ -155,32 +155,51 @@ func (c *crowd) disperse() {
 	os.RemoveAll(c.dir)
 }
 
-func startTime(c *crowd) (time.Duration, error) {
+// startTime is how long a command takes for all containers, after another, which may be nil, has been through with them.
+func startTime(c *crowd, first, timed command) (time.Duration, error) {
 	defer c.disperse()
 	if err := c.writeBundles("parallel", atOnce*batch); err != nil {
 		return 0, err
 	}
+	if first != nil {
+		if err := c.sideBySide(func(id string) error { return c.peer.must(first(c, id)...) }); err != nil {
+			return 0, err
+		}
+	}
 	settle()
 	start := time.Now()
-	err := c.run()
+	err := c.sideBySide(func(id string) error { return c.peer.must(timed(c, id)...) })
 	return time.Since(start), err
 }
 
-// parallel times containers that are started atOnce at a time, in turns of the runtimes: the wall time divided by their number.
-func parallel(peers []peer, r row, bundle func(bundles) string) ([]row, error) {
-	r.what, r.unit, r.got = fmt.Sprintf("%s, %d at once, time per container", r.what, atOnce), "ms", map[string]value{}
-	times := map[string][]float64{}
-	for range rounds {
-		for _, p := range peers {
-			took, err := startTime(&crowd{peer: p, bundle: bundle(p.bundles)})
-			if err != nil {
-				return nil, err
+// command gives the arguments of a command on one of the crowd.
+type command func(c *crowd, id string) []string
+
+func runDetached(c *crowd, id string) []string {
+	return []string{"run", "-d", "-b", filepath.Join(c.dir, id), id}
+}
+func create(c *crowd, id string) []string {
+	return []string{"create", "-b", filepath.Join(c.dir, id), id}
+}
+func start(_ *crowd, id string) []string { return []string{"start", id} }
+
+// parallel times a command on containers, atOnce at a time, in turns of the runtimes: the wall time divided by their number.
+func parallel(what string, bundle func(bundles) string, first, timed command) func([]peer) ([]row, error) {
+	return func(peers []peer) ([]row, error) {
+		r := row{what: fmt.Sprintf("%s, %d at once, time per container", what, atOnce), unit: "ms", got: map[string]value{}, max: map[string]float64{"crun": 0.67}}
+		times := map[string][]float64{}
+		for range rounds {
+			for _, p := range peers {
+				took, err := startTime(&crowd{peer: p, bundle: bundle(p.bundles)}, first, timed)
+				if err != nil {
+					return nil, err
+				}
+				times[p.name] = append(times[p.name], took.Seconds()/(atOnce*batch))
 			}
-			times[p.name] = append(times[p.name], took.Seconds()/(atOnce*batch))
 		}
+		for name, t := range times {
+			r.got[name] = value{number: median(t) * 1000}
+		}
+		return []row{r}, nil
 	}
-	for name, t := range times {
-		r.got[name] = value{number: median(t) * 1000}
-	}
-	return []row{r}, nil
 }

@@ -40,6 +40,7 @@ func startBuildKit(t *testing.T) (build func(t *testing.T, dockerfile string) []
 	config := writeFile(t, filepath.Join(dir, "buildkitd.toml"), fmt.Sprintf(
 		"root = %q\n[grpc]\naddress = [%q]\n[worker.containerd]\nenabled = false\n[worker.oci]\nbinary = %q\ndefaultCgroupParent = %q\nsnapshotter = \"native\"\n",
 		filepath.Join(dir, "root"), address, rttest.Runtime(t), rttest.CgroupParent()))
+	t.Cleanup(func() { removeCgroups(rttest.CgroupParent()) }) // a step that ended with the daemon leaves its parents
 	startDaemon(t, dir, "buildkitd", "--config", config)
 	buildctl := engine{t: t, base: []string{"buildctl", "--addr", address}}
 	buildctl.eventually("linux/amd64", "debug", "workers")
