@@ -100,7 +100,8 @@ func qemuArgs(kernel, dir string, m machine, runs int) []string {
 	return append(args, "-chardev", "file,id=status,path="+filepath.Join(dir, "status"),
 		"-serial", "file:"+filepath.Join(dir, "console"),
 		"-kernel", kernel, "-initrd", filepath.Join(dir, "initrd"),
-		"-append", "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr random.trust_cpu=on tsc=reliable no_timer_check"+
+		// A kernel that locks up says where, and ends.
+		"-append", "console=ttyS0 quiet loglevel=5 panic=-1 watchdog_thresh=30 softlockup_panic=1 softlockup_all_cpu_backtrace=1 mitigations=off nokaslr random.trust_cpu=on tsc=reliable no_timer_check"+
 			" systemd.unit=vm.target fstab=no systemd.show_status=no net.ifnames=0 "+m.cmdline)
 }
 
@@ -131,5 +132,5 @@ func tail(name string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(data[max(0, len(data)-4000):])
+	return string(data[max(0, len(data)-16000):])
 }
