@@ -27,14 +27,17 @@ func evict(path string) error {
 }
 
 // settle waits until the processors idle. The kernel tears namespaces and cgroups down after their last process is gone;
-// whoever is measured next would pay for it.
+// whoever is measured next would pay for it. It says so if they never do.
 func settle() {
-	eventually(10*time.Second, func() bool {
+	idle := eventually(10*time.Second, func() bool {
 		busy, all := processorTime()
 		time.Sleep(100 * time.Millisecond)
 		busyNow, allNow := processorTime()
 		return busyNow-busy < 0.05*(allNow-all)
 	})
+	if !idle {
+		fmt.Fprintln(os.Stderr, "bench: the machine does not come to rest; what follows is measured beside something else")
+	}
 }
 
 // processorTime is what all processors have spent since boot, in ticks: with work, and in all.
