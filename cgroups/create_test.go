@@ -82,20 +82,23 @@ func TestCreateRefusesUsed(t *testing.T) {
 	}
 }
 
-// New parents in a cpuset hierarchy are filled from the root down; what has a value keeps it.
+// New parents in a cpuset hierarchy are filled from the root down, and hand it down themselves then; what has a value keeps it.
 func TestCpusetInherited(t *testing.T) {
 	root := fakeDir(t, map[string]string{
 		"cpuset.cpus": "0-3\n", "cpuset.mems": "0\n",
-		"a/cpuset.cpus": "", "a/cpuset.mems": "",
-		"a/b/cpuset.cpus": "1\n", "a/b/cpuset.mems": "",
-		"a/b/ct/cpuset.cpus": "", "a/b/ct/cpuset.mems": "",
+		"a/cpuset.cpus": "2\n", "a/cpuset.mems": "0\n", "a/cgroup.clone_children": "0",
+		"a/b/cpuset.cpus": "1\n", "a/b/cpuset.mems": "", "a/b/cgroup.clone_children": "0",
+		"a/b/c/cpuset.cpus": "", "a/b/c/cpuset.mems": "", "a/b/c/cgroup.clone_children": "0",
+		"a/b/c/ct/cpuset.cpus": "", "a/b/c/ct/cpuset.mems": "", "a/b/c/ct/cgroup.clone_children": "0",
 	})
-	if err := inheritCpuset(hierarchy{names: []string{"cpuset"}, root: root, path: root + "/a/b/ct"}); err != nil {
+	if err := inheritCpuset(hierarchy{names: []string{"cpuset"}, root: root, path: root + "/a/b/c/ct"}); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, root, map[string]string{
-		"a/cpuset.cpus": "0-3", "a/cpuset.mems": "0", "a/b/cpuset.cpus": "1\n", "a/b/cpuset.mems": "0",
-		"a/b/ct/cpuset.cpus": "1", "a/b/ct/cpuset.mems": "0",
+		"a/cpuset.cpus": "2\n", "a/cpuset.mems": "0\n", "a/cgroup.clone_children": "0", // somebody uses it as it is
+		"a/b/cpuset.cpus": "1\n", "a/b/cpuset.mems": "0", "a/b/cgroup.clone_children": "1",
+		"a/b/c/cpuset.cpus": "1", "a/b/c/cpuset.mems": "0", "a/b/c/cgroup.clone_children": "1",
+		"a/b/c/ct/cpuset.cpus": "1", "a/b/c/ct/cpuset.mems": "0", "a/b/c/ct/cgroup.clone_children": "0",
 	})
 }
 

@@ -126,6 +126,40 @@ func TestCpusetHolds(t *testing.T) {
 	}
 }
 
+// A cpuset that a container's new parent is, hands its values down itself: each value that a runtime writes has the kernel
+// look at all containers beside it.
+func TestCpusetOfANewParent(t *testing.T) {
+	t.Parallel()
+	rttest.Need(t, rttest.CgroupV1, rttest.Controller("cpuset"))
+	first, second := rttest.New(t), rttest.New(t)
+	parent := first.Spec.Linux.CgroupsPath + "-parent"
+	t.Cleanup(func() {
+		dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + parent)
+		for _, dir := range dirs {
+			if err := os.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	all := strings.TrimSpace(read(t, rttest.CgroupDir(t, "cpuset", "cpuset.cpus")))
+	for _, b := range []*rttest.Bundle{first, second} {
+		b.Spec.Linux.CgroupsPath = parent + "/" + b.ID
+		b.Create().OK()
+		if got := cgroupFile(t, b, "cpuset", "cpuset.cpus"); got != all {
+			t.Errorf("a cpuset below a new parent has the processors %q, want %q", got, all)
+		}
+	}
+	for _, b := range []*rttest.Bundle{first, second} {
+		b.Delete("--force").OK()
+	}
+	if !rttest.IsRT(t) {
+		return
+	}
+	if got := read(t, rttest.CgroupDir(t, "cpuset", parent+"/cgroup.clone_children")); strings.TrimSpace(got) != "1" {
+		t.Errorf("the new parent's cgroup.clone_children is %q", got)
+	}
+}
+
 // disk is the number of a block device that can be throttled.
 func disk(t *testing.T) (major, minor int64) {
 	t.Helper()
