@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -54,12 +55,12 @@ func (a *app) states() ([]libcontainer.State, error) {
 }
 
 func printIDs(w io.Writer, states []libcontainer.State) error {
+	var text bytes.Buffer
 	for _, s := range states {
-		if _, err := fmt.Fprintln(w, s.ID); err != nil {
-			return err
-		}
+		fmt.Fprintln(&text, s.ID)
 	}
-	return nil
+	_, err := text.WriteTo(w)
+	return err
 }
 
 // printStates prints null for no containers, as runc does.
@@ -71,11 +72,17 @@ func printStates(w io.Writer, states []libcontainer.State) error {
 	return printJSON(w, states, "", "\n")
 }
 
+// printTable writes the table at once: a tabwriter hands on every cell and every gap by itself, a dozen to a container.
 func printTable(w io.Writer, states []libcontainer.State) error {
-	t := tabwriter.NewWriter(w, 12, 1, 3, ' ', 0)
+	var text bytes.Buffer
+	t := tabwriter.NewWriter(&text, 12, 1, 3, ' ', 0)
 	fmt.Fprint(t, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
 	for _, s := range states {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Pid, s.Status, s.Bundle, s.Created.Format(time.RFC3339Nano), s.Owner)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := text.WriteTo(w)
+	return err
 }
