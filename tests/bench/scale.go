@@ -47,42 +47,57 @@ func scale(peers []peer, runs int) ([]row, error) {
 func manageable(p peer) bool { return p.name != "runc" }
 
 // growth gives each single-container command's time among a crowd as a multiple of its time alone, and that of `list` in ms.
+// The crowd comes and goes: a machine's speed drifts, and both should see the same weather.
 func growth(p peer, runs int) ([]value, float64, error) {
-	var times [2][]float64
-	for i := range times {
-		if i == 1 {
-			crowd, err := gather(p, "crowd", crowdSize)
-			defer crowd.disperse()
-			if err != nil {
-				return nil, 0, err
-			}
+	lines := []string{lifecycle(p), p.line("state", "bench-one"), p.line("ps", "--format", "json", "bench-one")}
+	alone, among := make([][]float64, len(lines)), make([][]float64, len(lines))
+	var listed []float64
+	for range rounds {
+		if err := withOne(p, lines, alone, runs); err != nil {
+			return nil, 0, err
 		}
-		for _, line := range []string{lifecycle(p), p.line("state", "bench-one"), p.line("ps", "--format", "json", "bench-one")} {
-			t, err := medianAmong(p, line, runs)
-			if err != nil {
-				return nil, 0, err
-			}
-			times[i] = append(times[i], t)
+		t, err := inCrowd(p, lines, among, runs)
+		if err != nil {
+			return nil, 0, err
 		}
+		listed = append(listed, t...)
 	}
 	var grown []value
-	for i, alone := range times[0] {
-		among := times[1][i]
-		grown = append(grown, value{number: among / alone, note: fmt.Sprintf("(%.2f → %.2f ms)", alone, among)})
+	for i := range lines {
+		a, b := median(alone[i])*1000, median(among[i])*1000
+		grown = append(grown, value{number: b / a, note: fmt.Sprintf("(%.2f → %.2f ms)", a, b)})
 	}
-	listed, err := hyperfine(job{command: p.line("list")}, max(runs/5, 5))
-	return grown, median(listed) * 1000, err
+	return grown, median(listed) * 1000, nil
 }
 
-// medianAmong times a command line, in ms, while the container bench-one runs.
-func medianAmong(p peer, line string, runs int) (float64, error) {
+// withOne adds to the times of each command line, while the container bench-one runs.
+func withOne(p peer, lines []string, times [][]float64, runs int) error {
 	one, err := gather(p, "one", 1)
 	defer one.disperse()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	t, err := hyperfine(job{command: strings.ReplaceAll(line, "bench-one", one.ids[0])}, runs)
-	return median(t) * 1000, err
+	for i, line := range lines {
+		t, err := hyperfine(job{command: strings.ReplaceAll(line, "bench-one", one.ids[0])}, max(runs/rounds, 3))
+		if err != nil {
+			return err
+		}
+		times[i] = append(times[i], t...)
+	}
+	return nil
+}
+
+// inCrowd is withOne while a crowd runs, and the times of `list`.
+func inCrowd(p peer, lines []string, times [][]float64, runs int) ([]float64, error) {
+	crowd, err := gather(p, "crowd", crowdSize)
+	defer crowd.disperse()
+	if err != nil {
+		return nil, err
+	}
+	if err := withOne(p, lines, times, runs); err != nil {
+		return nil, err
+	}
+	return hyperfine(job{command: p.line("list")}, 5)
 }
 
 // crowd is a number of running containers of one runtime.
