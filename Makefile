@@ -76,10 +76,12 @@ test-vm-all: deps all
 	@$(GO) run ./tests/internal/testsum $(VM) -all -limit 2h
 
 # The stage's own tests build it with the sanitizers already; this is the whole of rt, in real containers. Leaks are looked for
-# by ptrace, which tests use themselves, and how much memory a sanitized process needs says nothing.
+# by ptrace, which some tests use themselves; and how much memory a sanitized process needs says nothing.
+TRACING := ^(TestSeccompFlags|TestExecCPUAffinityOrder)$$
 sanitize:
 	CGO_CFLAGS="-g -O1 -fsanitize=undefined -fno-sanitize-recover" CGO_LDFLAGS=-fsanitize=undefined $(GO) build -asan -tags $(TAGS) -o bin/rt-sanitized .
-	@RT=$(CURDIR)/bin/rt-sanitized ASAN_OPTIONS=detect_leaks=0 $(GO) run ./tests/internal/testsum $(INTEGRATION) -skip TestWaitingInitIsSmall
+	@RT=$(CURDIR)/bin/rt-sanitized $(GO) run ./tests/internal/testsum $(INTEGRATION) -skip '$(TRACING)|^TestWaitingInitIsSmall$$'
+	@RT=$(CURDIR)/bin/rt-sanitized ASAN_OPTIONS=detect_leaks=0 $(GO) run ./tests/internal/testsum $(INTEGRATION) -run '$(TRACING)'
 
 lint: bin/staticcheck
 	@list=$$($$($(GO) env GOROOT)/bin/gofmt -l .); test -z "$$list" || { echo "not as gofmt writes it: $$list"; exit 1; }

@@ -36,7 +36,7 @@ func inheritCpuset(h hierarchy) error {
 // cpusetValues returns cpus and mems of the cgroup at path, filled in from above first where empty.
 //
 // A parent that was empty, and so of no use to anybody before, is told to hand its values down itself from now on: the
-// kernel does that for nothing, while each of our writes has it look at every sibling and rebuild its scheduling domains.
+// kernel then looks at the siblings once, and not at each of our writes, which also rebuild its scheduling domains.
 func cpusetValues(h hierarchy, path string) (values [2]string, err error) {
 	d, err := openDir(path)
 	if err != nil {

@@ -1,6 +1,6 @@
 /*
  * Becoming a stage: from a sealed copy of our binary, and early. A command that
- * will need a stage forks it before the Go runtime starts, where a fork is
+ * will need a stage clones it before the Go runtime starts, where that is
  * cheap and safe; it boots while Go does, on another processor.
  */
 #include "stage.h"
@@ -151,7 +151,7 @@ static void clone_stage(const char *hint)
 
 static cpu_set_t callers_cpus;
 static struct rlimit callers_files;
-static int processors_hidden, files_hidden;
+static int processors_hidden, files_hidden, callers_slack;
 
 /*
  * Go starts as many threads as it sees processors, and has them look for work
@@ -191,7 +191,7 @@ int give_back(void)
 	int cpus = processors_hidden ? sched_setaffinity(getpid(), sizeof(callers_cpus), &callers_cpus) : 0;
 	int files = files_hidden ? setrlimit(RLIMIT_NOFILE, &callers_files) : 0;
 
-	return cpus | files | prctl(PR_SET_TIMERSLACK, 0);	/* 0: what it was */
+	return cpus | files | prctl(PR_SET_TIMERSLACK, callers_slack);
 }
 
 /* A wrong guess, such as a container called "run", costs a process that ends with us. */
@@ -210,8 +210,10 @@ void prepare_go(int argc, char **argv)
 	}
 	/*
 	 * Go's watchdog thread, the first that it starts, sleeps for 20 us at a time, a hundred times in a run. With slack it
-	 * sleeps for 10 ms, as it would when nothing has happened for a while, and leaves the processor to the stage.
+	 * sleeps for 10 ms, as it would when nothing has happened for a while, and leaves the processor to the stage. What
+	 * else Go starts before give_back inherits it, so a timer of Go's may be that late.
 	 */
+	callers_slack = prctl(PR_GET_TIMERSLACK);
 	prctl(PR_SET_TIMERSLACK, 10000000);
 	/*
 	 * Go allocates a block of 24 bytes for each thread that it starts, and the thread frees it. musl has a page for the first

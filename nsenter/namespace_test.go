@@ -49,7 +49,7 @@ func TestUnshareCorrectsTheGuess(t *testing.T) {
 	}
 }
 
-// A stage that is forked before main ends with the command that has no use for it.
+// A stage that is started before main ends with the command that has no use for it.
 func TestEarlyStageEndsWithItsCommand(t *testing.T) {
 	for _, verb := range []string{"create", "run", "exec"} {
 		cmd := exec.Command(sanitizedStage(t), "--some", "flag", verb, "id")

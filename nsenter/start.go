@@ -20,7 +20,7 @@ type Stage struct {
 // Start gives a stage with our stdio and our inherited fds. It waits, in our
 // namespaces, for its plan; if we end or close the channel, so does it.
 //
-// A command that makes containers has one already, forked before Go started.
+// A command that makes containers has one already, started before Go.
 func Start() (*Stage, error) {
 	if s := takeEarly(); s != nil {
 		return s, nil
@@ -52,7 +52,7 @@ func takeEarly() *Stage {
 	return &Stage{Channel: NewChannel(fd), Pid: int(C.early_pid)}
 }
 
-// Dismiss ends a stage that was forked early and is not needed after all.
+// Dismiss ends a stage that was started early and is not needed after all.
 func Dismiss() {
 	s := takeEarly()
 	if s == nil {
@@ -73,7 +73,7 @@ func start(args []string, attr *syscall.SysProcAttr) (*Stage, error) {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[1])
-	// A copy that stays open over the execve, on the lowest free number like one forked early.
+	// A copy that stays open over the execve, on the lowest free number like one started early.
 	theirs, err := unix.FcntlInt(uintptr(pair[1]), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		unix.Close(pair[0])

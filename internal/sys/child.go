@@ -11,7 +11,7 @@ import (
 const usualSlack = 50_000
 
 // AsCaller makes the calling thread one from which a child can be started that
-// is as our caller's would be: rt's own threads have a raised timer slack and may
+// is as our caller's would be: rt's own threads may have a raised timer slack and
 // run on one processor only (nsenter/early.c), and a child inherits both from the
 // thread that starts it. The first thread has our caller's processors.
 //

@@ -128,11 +128,11 @@ func TestCpusetHolds(t *testing.T) {
 	}
 }
 
-// A cpuset that a container's new parent is, hands its values down itself: each value that a runtime writes has the kernel
-// look at all containers beside it.
+// The new parent of a container's cpuset hands its values down itself: each value that rt writes has the kernel look at
+// all containers beside it.
 func TestCpusetOfANewParent(t *testing.T) {
 	t.Parallel()
-	rttest.Need(t, rttest.CgroupV1, rttest.Controller("cpuset"))
+	rttest.Need(t, rttest.CgroupV1, rttest.File("/sys/fs/cgroup/cpuset/cgroup.clone_children"))
 	first, second := rttest.New(t), rttest.New(t)
 	parent := first.Spec.Linux.CgroupsPath + "-parent"
 	t.Cleanup(func() {

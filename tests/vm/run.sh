@@ -11,8 +11,8 @@ port() {
 	done
 }
 # When the first v1 cgroup freezes, the kernel patches a jump into the code that every process runs on its way out of it, and
-# when the last one thaws it takes it out again. Now and then qemu's translator leaves the processors with what stood there in
-# between, and they spin. With one cgroup that stays frozen the jump stays in.
+# when the last one thaws it takes it out again. That is where both processors of the v1 machine were once found spinning, one
+# boot in five; it looks as if qemu's translator kept what stands there in between. With a cgroup that stays frozen it is not patched.
 still=/sys/fs/cgroup/freezer/still
 if test -d ${still%/*}; then
 	mkdir $still && echo FROZEN >$still/freezer.state
